@@ -1,0 +1,169 @@
+"""The files of a run: written so that they are whole at any instant, and read back for all seeds.
+
+<log-dir>/<run>.csv          a row an epoch
+<log-dir>/<run>.json         model, seed, recipe, data, environment, final row, errors
+<checkpoint-dir>/<run>.pt    weights, optimizer state and history: all that resuming needs
+
+A run is called `<series>-seed<seed>`. CSV and JSON hold nothing that the checkpoint does not.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+
+class RunError(Exception):
+    """A run cannot start, go on or be read. The message is one line."""
+
+
+def name_series(model, changed, validate, data_dir):
+    """`<model>-<what differs>`, such as lenet-epochs1-lr0.05-validate.
+
+    changed: {field: value} that differs from the recipe; data_dir: a folder of other data, or None.
+    """
+    parts = [model, *(f"{field}{value}" for field, value in changed.items() if field != "augment")]
+    if "augment" in changed:
+        parts.append("augment" if changed["augment"] else "no_augment")
+    if validate:
+        parts.append("validate")
+    if data_dir:
+        parts.append(re.sub(r"\W+", "_", data_dir.resolve().name))
+    return "-".join(parts)
+
+
+def count_errors(row, examples):
+    """Misread images in a row of the log, of `examples` that were measured."""
+    return round((1 - row["test_accuracy"]) * examples)
+
+
+def make_folder(path):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made: {error.strerror}") from None
+
+
+def write_atomically(path, content):
+    """Puts bytes in place whole or not at all, also when killed or when the disk is full."""
+    temporary = path.with_name(path.name + ".tmp")  # a fixed name: leftovers are overwritten
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def save_checkpoint(path, content):
+    """Writes a dict of tensors and plain values for `torch.load(path, weights_only=True)`."""
+    torch.save(content, buffer := io.BytesIO())
+    write_atomically(path, buffer.getvalue())
+
+
+def restore(path, identity, model, optimizer):
+    """Loads a checkpoint into model and optimizer; returns its history and errors.
+
+    Raises RunError if it is damaged, not ours, or of another seed, recipe or data than `identity`.
+    """
+    try:
+        checkpoint = torch.load(path, weights_only=True)
+        theirs, ours = ({"seed": which["seed"], **which["recipe"], **which["data"]}
+                        for which in (checkpoint, identity))
+        differing = [key for key in ours if theirs.get(key) != ours[key]]
+        if not differing:
+            model.load_state_dict(checkpoint["model"])
+            optimizer.load_state_dict(checkpoint["optimizer"])
+            return checkpoint["history"], checkpoint["errors"]
+    except Exception as error:  # a file that is not ours fails anywhere, in any way
+        raise RunError(f"{path}: damaged, or not a checkpoint of main.py "
+                       f"({type(error).__name__})") from None
+    key = differing[0]
+    raise RunError(f"{path}: was made with {key} {theirs.get(key)}, not {ours[key]}")
+
+
+def write_log(log_dir, name, summary, history, errors):
+    """Writes a run's CSV and JSON. `history` holds a dict an epoch, `errors` the misread images."""
+    lines = [",".join(history[0])]
+    lines += [",".join(f"{value:.6g}" for value in row.values()) for row in history]
+    write_atomically(log_dir / f"{name}.csv", ("\n".join(lines) + "\n").encode())
+    complete = len(history) == summary["recipe"]["epochs"]
+    content = {**summary, "final": history[-1], "complete": complete, "errors": errors}
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    write_atomically(log_dir / f"{name}.json", ("{" + ",\n ".join(lines) + "}\n").encode())
+
+
+def read_summary(path):
+    """What a run's JSON holds; an empty dict if it is missing or not one of ours."""
+    try:
+        summary = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) and "final" in summary else {}
+
+
+def read_series(log_dir):
+    """All series in a folder: {name: [run, ...]}, each run its JSON and "history", by seed.
+
+    Only complete runs count. `history` is a list of dicts of numbers, one an epoch.
+
+    Raises RunError if there is none, one is broken, or runs of one name differ in recipe or data.
+    """
+    series = {}
+    for path in sorted(Path(log_dir).glob("*-seed*.json")):
+        summary = read_summary(path)
+        if not summary:
+            raise RunError(f"{path}: damaged, or not a log of main.py")
+        if not summary["complete"]:
+            continue
+        table = path.with_suffix(".csv")
+        try:
+            rows = csv.DictReader(table.read_text().splitlines())
+            history = [{key: float(value) for key, value in row.items()} for row in rows]
+        except (OSError, ValueError, TypeError) as error:
+            raise RunError(f"{table}: cannot be read as a log of main.py: {error}") from None
+        name = path.stem.rpartition("-seed")[0]
+        series.setdefault(name, []).append({**summary, "history": history})
+    if not series:
+        raise RunError(f"{log_dir}: no complete run in it; python main.py makes one")
+    for name, runs in series.items():
+        runs.sort(key=lambda run: run["seed"])
+        for run in runs:
+            for key in ("recipe", "data", "evaluated_on"):
+                if run[key] != runs[0][key]:
+                    raise RunError(
+                        f"{log_dir}: {name}-seed{run['seed']} and {name}-seed{runs[0]['seed']} "
+                        f"differ in {describe_difference(run[key], runs[0][key])}: not averaged")
+    return series
+
+
+def describe_difference(one, other):
+    """Which fields of two recipes (or other JSON values) differ, in words."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return f"{one} and {other}"
+    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    return ", ".join(f"{key} ({one.get(key)} and {other.get(key)})" for key in keys)
+
+
+def environment(device):
+    """What a run was made on and with."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "cpu": names[0] if names else platform.processor(),
+        "threads": torch.get_num_threads(),
+    }
