@@ -13,7 +13,6 @@ import inspect
 import math
 import shlex
 import signal
-import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
@@ -55,16 +54,16 @@ class Recipe:
 
 
 # One line a model. From `lenet` to `lenet_reg` only the regularisation differs.
-REGULARIZATION = {"dropout": 0.1, "weight_decay": 5e-4, "augment": True}
 RECIPES = {
     "lenet": Recipe(LeNet5),
     "mlp": Recipe(CustomMLP),
     "lenet_dropout": Recipe(RegularizedLeNet5, dropout=0.1),
     "lenet_decay": Recipe(LeNet5, weight_decay=5e-4),
     "lenet_augment": Recipe(LeNet5, augment=True),
-    "lenet_reg": Recipe(RegularizedLeNet5, **REGULARIZATION),
+    "lenet_reg": Recipe(RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True),
     "lenet_heavy": Recipe(RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
-    "lenet_record": Recipe(RegularizedLeNet5, **REGULARIZATION, epochs=120),
+    "lenet_record": Recipe(RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True,
+                           epochs=120),
     "lenet_fast": Recipe(LeNet5, augment=True, epochs=2),
     # As in the public solution they come from.
     "lenet_wide": Recipe(LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
@@ -100,10 +99,7 @@ def find_fault(recipe):
 
 
 def learning_rate(recipe, progress):
-    """The rate at `progress`, the fraction of the run behind us: up in a line, down in a cosine.
-
-    After Smith and Topin 2017, "Super-Convergence", without their cycle of the momentum.
-    """
+    """The rate at `progress`, the fraction of the run that is done: one cycle, up and down."""
     if recipe.warmup is None:
         return recipe.lr
     if progress < recipe.warmup:
@@ -165,8 +161,8 @@ def find_errors(model, loader):
     logits, labels = predict(model, loader)
     probabilities, predictions = logits.softmax(1).max(1)
     wrong = (predictions != labels).nonzero().squeeze(1)
-    columns = [wrong, labels[wrong], predictions[wrong], probabilities[wrong]]
-    return [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return [[i, labels[i].item(), predictions[i].item(), probabilities[i].item()]
+            for i in wrong.tolist()]
 
 
 def load_data(recipe, args):
@@ -259,11 +255,7 @@ def run_seeds(args):
         else:
             rows.append(run(name, identity, args.recipe, args, train_set, test_set))
             print(f"log {args.log_dir / name}.csv, weights {args.checkpoint_dir / name}.pt")
-    accuracies = [100 * row["test_accuracy"] for row in rows]
-    spread = f" ± {statistics.stdev(accuracies):.2f}" if len(rows) > 1 else ""
-    errors = statistics.mean(runs.count_errors(row, len(test_set)) for row in rows)
-    print(f"{args.series}: {args.evaluated_on} accuracy {statistics.mean(accuracies):.2f}{spread} %"
-          f" ({errors:g} errors of {len(test_set):,}), {len(rows)} seed(s)")
+    print(f"{args.series}: {args.evaluated_on} accuracy {runs.describe(rows, len(test_set))}")
     print(f"draw the curves with: python plot.py --log-dir {args.log_dir}")
 
 
@@ -284,7 +276,7 @@ def parse(argv):
     parser = argparse.ArgumentParser(
         prog="main.py", description=__doc__.split("\n\n")[0], epilog=recipe_table(),
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.error = lambda message: parser.exit(2, f"main.py: error: {message}\n")  # no usage lines
+    parser.error = lambda message: parser.exit(2, f"main.py: error: {message}\n")  # one line
     add = parser.add_argument_group("what to train").add_argument
     add("--model", choices=RECIPES, default="lenet", metavar="NAME", help="default: lenet")
     add("--seed", type=int, default=0, metavar="N", help="default: 0")
@@ -302,8 +294,8 @@ def parse(argv):
     add = parser.add_argument_group("where").add_argument
     add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
     add("--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="default: MNIST, in data/")
-    add("--log-dir", type=Path, default=Path("logs"), metavar="DIR", help="default: logs")
-    add("--checkpoint-dir", type=Path, default=Path("checkpoints"), metavar="DIR",
+    add("--log-dir", type=Path, default="logs", metavar="DIR", help="default: logs")
+    add("--checkpoint-dir", type=Path, default="checkpoints", metavar="DIR",
         help="default: checkpoints")
     args = parser.parse_args(argv)
 

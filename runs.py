@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import re
+import statistics
 from pathlib import Path
 
 import torch
@@ -41,6 +42,15 @@ def name_series(model, changed, validate, data_dir):
 def count_errors(row, examples):
     """Misread images in a row of the log, of `examples` that were measured."""
     return round((1 - row["test_accuracy"]) * examples)
+
+
+def describe(rows, examples):
+    """Last rows of the logs of some seeds in words: accuracy as mean ± std (n-1), and errors."""
+    accuracies = [100 * row["test_accuracy"] for row in rows]
+    spread = f" ± {statistics.stdev(accuracies):.2f}" if len(rows) > 1 else ""
+    errors = statistics.mean(count_errors(row, examples) for row in rows)
+    return (f"{statistics.mean(accuracies):.2f}{spread} % ({errors:g} errors of {examples:,}), "
+            f"{len(rows)} seed(s)")
 
 
 def make_folder(path):
@@ -161,7 +171,7 @@ def environment(device):
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
     return {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a TorchVersion would not load with weights_only
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "cpu": names[0] if names else platform.processor(),
