@@ -22,7 +22,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import TensorDataset
 from tqdm import tqdm
 
 import runs
@@ -175,9 +174,7 @@ def load_data(recipe, args):
     data = {"train": train_set.fingerprint(), args.evaluated_on: test_set.fingerprint()}
     if args.validate:
         train_set, test_set = hold_out(train_set, test_set)
-    if not recipe.augment:  # nothing changes from epoch to epoch: transform once
-        train_set = TensorDataset(*train_set[:])
-    return train_set, TensorDataset(*test_set[:]), data
+    return train_set, test_set, data
 
 
 def run(name, identity, recipe, args, train_set, test_set):
