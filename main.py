@@ -327,8 +327,7 @@ def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        args = parse(argv)
-        run_seeds(args)
+        run_seeds(parse(argv))
     except SystemExit as stop:
         return stop.code
     except (DataError, RunError) as error:

@@ -183,7 +183,7 @@ def misread(run):
 
 
 def paired_tests(series):
-    """LeNet-5 against the MLP and regularised against plain: seed 0's images, and all seeds."""
+    """LeNet-5 against the MLP, and regularised against plain: the images of seed 0, all seeds."""
     lines = []
     for one, other in (("lenet", "mlp"), ("lenet_reg", "lenet")):
         a, b = pair_up(series[one], series[other])
@@ -203,8 +203,8 @@ def sampling_error(series):
     return (
         f"The test set is a sample too: {100 * fraction:.2f} % of 10,000 images (`{name}`) leave a "
         f"95 % interval (Wilson) of {100 * low:.2f} to {100 * high:.2f} % for digits of the same "
-        f"kind. Of its labels {len(DOUBTFUL_LABELS)} are doubtful (fewer than 3 of 5 reviewers kept "
-        f"them: Northcutt et al. 2021), so a net that reads as those reviewers do scores about "
+        f"kind. {len(DOUBTFUL_LABELS)} of its labels are doubtful (fewer than 3 of 5 reviewers kept"
+        f" them: Northcutt et al. 2021), so a net that reads as those reviewers do scores about "
         f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %, and what lies above that is no merit. Seed "
         f"{series[name][0]['seed']} of `{name}` misreads {found} of the {len(DOUBTFUL_LABELS)}.")
 
@@ -270,7 +270,7 @@ def main(argv=None):
             pair = [find_series(name, args.log_dir) for name in args.names]
             print(compare(*args.names, *pair))
         else:
-            runs.write_atomically(README, render(README.read_text()).encode())
+            runs.write_atomically(README, render(README.read_text("utf-8")).encode())
             print(f"{README.name}: tables made from {REPORT.relative_to(HERE)}")
     except SystemExit as stop:
         return stop.code
