@@ -61,8 +61,8 @@ RECIPES = {
     "lenet_augment": Recipe(LeNet5, augment=True),
     "lenet_reg": Recipe(RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True),
     "lenet_heavy": Recipe(RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
-    "lenet_record": Recipe(RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True,
-                           epochs=120),
+    "lenet_record": Recipe(RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
+                           epochs=60),
     "lenet_fast": Recipe(LeNet5, augment=True, epochs=2),
     # As in the public solution they come from.
     "lenet_wide": Recipe(LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
@@ -195,7 +195,8 @@ def run(name, identity, recipe, args, train_set, test_set):
     history, errors = [], []
     if args.resume and path.exists():
         history, errors = runs.restore(path, identity, model, optimizer)
-        print(f"{name}: {len(history)} of {recipe.epochs} epochs are in {path}")
+        finished = ", finished" * (len(history) == recipe.epochs)
+        print(f"{name}: {len(history)} of {recipe.epochs} epochs are in {path}{finished}")
         runs.write_log(args.log_dir, name, summary, history, errors)
     elif args.resume:
         print(f"{name}: no checkpoint {path}, starting from the beginning")
@@ -245,8 +246,7 @@ def run_seeds(args):
         name = f"{args.series}-seed{seed}"
         identity = {"model": args.model, "seed": seed, "recipe": as_dict(args.recipe),
                     "evaluated_on": args.evaluated_on, "data": data}
-        logged = runs.read_summary(args.log_dir / f"{name}.json")
-        if args.seeds and logged.get("complete") and identity.items() <= logged.items():
+        if args.seeds and (logged := runs.find_complete(args.log_dir, name, identity)):
             print(f"{name}: complete in {args.log_dir}, skipped")
             rows.append(logged["final"])
         else:

@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import statistics
+import zipfile
 from pathlib import Path
 
 import torch
@@ -88,6 +89,9 @@ def restore(path, identity, model, optimizer):
     Raises RunError if it is damaged, not ours, or of another seed, recipe or data than `identity`.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
+            if damaged := archive.testzip():
+                raise ValueError(damaged)
         checkpoint = torch.load(path, weights_only=True)
         theirs, ours = ({"seed": which["seed"], **which["recipe"], **which["data"]}
                         for which in (checkpoint, identity))
@@ -95,7 +99,10 @@ def restore(path, identity, model, optimizer):
         if not differing:
             model.load_state_dict(checkpoint["model"])
             optimizer.load_state_dict(checkpoint["optimizer"])
-            return checkpoint["history"], checkpoint["errors"]
+            history = checkpoint["history"]
+            if history[-1]["epoch"] != len(history):
+                raise ValueError("history")
+            return history, checkpoint["errors"]
     except Exception as error:  # a file that is not ours fails anywhere, in any way
         raise RunError(f"{path}: damaged, or not a checkpoint of main.py "
                        f"({type(error).__name__})") from None
@@ -117,10 +124,18 @@ def write_log(log_dir, name, summary, history, errors):
 def read_summary(path):
     """What a run's JSON holds; an empty dict if it is missing or not one of ours."""
     try:
-        summary = json.loads(path.read_text())
+        summary = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return summary if isinstance(summary, dict) and "final" in summary else {}
+    needed = {"seed", "recipe", "data", "evaluated_on", "parameters", "final", "complete", "errors"}
+    return summary if isinstance(summary, dict) and needed <= summary.keys() else {}
+
+
+def find_complete(log_dir, name, identity):
+    """The JSON of a complete run of just this identity; None if there is none."""
+    summary = read_summary(log_dir / f"{name}.json")
+    same = summary.get("complete") and identity.items() <= summary.items()
+    return summary if same and (log_dir / f"{name}.csv").exists() else None
 
 
 def read_series(log_dir):
@@ -139,8 +154,10 @@ def read_series(log_dir):
             continue
         table = path.with_suffix(".csv")
         try:
-            rows = csv.DictReader(table.read_text().splitlines())
+            rows = csv.DictReader(table.read_text("utf-8").splitlines())
             history = [{key: float(value) for key, value in row.items()} for row in rows]
+            if len(history) != summary["final"]["epoch"]:
+                raise ValueError(f"{len(history)} epochs of {summary['final']['epoch']}")
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{table}: cannot be read as a log of main.py: {error}") from None
         name = path.stem.rpartition("-seed")[0]

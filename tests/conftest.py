@@ -1,0 +1,100 @@
+"""What several test files share. `from conftest import write_idx` works in each of them."""
+
+import gzip
+import io
+import os
+import struct
+import tarfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for the processes tests start
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+torch.set_num_threads(1)  # small batches: more threads cost more than they give
+
+DATA = Path(__file__).parent.parent / "data"
+SPLITS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # stem of the files, images
+
+
+def idx_bytes(array):
+    """A uint8 array in LeCun's IDX format: 0, 0, type 8, dimensions, each size, the bytes."""
+    array = np.ascontiguousarray(array, dtype=np.uint8)
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def write_idx(path, array):
+    """Writes a uint8 array as an IDX file, gzipped when the name ends in .gz; returns the path."""
+    content = idx_bytes(array)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    return path
+
+
+def write_idx_folder(folder, splits, suffix=".gz"):
+    """The four IDX files of {"train": (images, labels), "test": ...}; returns the folder.
+
+    images: uint8 (N, 28, 28); labels: (N,).
+    """
+    for split, (images, labels) in splits.items():
+        stem, _ = SPLITS[split]
+        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", images)
+        write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", labels)
+    return folder
+
+
+def png_bytes(image, kind="PNG"):
+    """A uint8 image (H, W) as the content of a file."""
+    Image.fromarray(image).save(buffer := io.BytesIO(), kind)
+    return buffer.getvalue()
+
+
+def tar_bytes(members, mode="w"):
+    """A tar of {name: bytes, or the type of an entry without content, such as tarfile.SYMTYPE}."""
+    with tarfile.open(fileobj=(buffer := io.BytesIO()), mode=mode) as tar:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            if len(content) == 1:
+                entry.type, entry.linkname = content, "train/0_5.png"
+                content = b""
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def write_files(folder, files):
+    """Writes {name: bytes}, in folders as the names say; None removes. Returns the folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The bundled data, read without dataset.py: {split: (images, labels)}, numpy uint8."""
+    found = {}
+    for split, (stem, count) in SPLITS.items():
+        images = gzip.decompress((DATA / f"{stem}-images-idx3-ubyte.gz").read_bytes())[16:]
+        labels = gzip.decompress((DATA / f"{stem}-labels-idx1-ubyte.gz").read_bytes())[8:]
+        found[split] = (np.frombuffer(images, np.uint8).reshape(count, 28, 28),
+                        np.frombuffer(labels, np.uint8))
+    return found
+
+
+@pytest.fixture(scope="session")
+def small_digits(digits):
+    """The first 600 training and 200 test digits: {split: (images, labels)}, numpy uint8."""
+    return {split: tuple(array[:count] for array in digits[split])
+            for split, count in (("train", 600), ("test", 200))}
+
+
+@pytest.fixture(scope="session")
+def small_idx(small_digits, tmp_path_factory):
+    """A folder of gzipped IDX files with the first 600 training and 200 test digits."""
+    return write_idx_folder(tmp_path_factory.mktemp("small_idx"), small_digits)

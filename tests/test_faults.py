@@ -1,0 +1,413 @@
+"""Whatever is wrong with flags, recipes, files or disk: one line that names it, and no traceback.
+
+    python -m pytest tests/test_faults.py
+
+Each table is (input, words of the message); to add a case, add a line.
+"""
+
+import contextlib
+import dataclasses
+import gzip
+import os
+import pickle
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import write_idx_folder
+
+import main
+
+SCRIPT = Path(main.__file__)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def train(small_idx, monkeypatch):
+    """Runs main.py on 600 digits in place of the repository's; returns the exit status."""
+    monkeypatch.setattr(main, "DATA_DIR", small_idx)
+    return lambda *argv: main.main(["--device", "cpu", *argv])
+
+
+@pytest.fixture
+def fails(capsys, recwarn):
+    """Checks a failure: the status, and one line on stderr with all these words; returns it."""
+    def check(status, expected_status, *words):
+        line = capsys.readouterr().err
+        assert status == expected_status, line
+        assert line.startswith("main.py: ")
+        assert line.count("\n") == 1
+        assert line.endswith("\n")
+        for word in words:
+            assert str(word) in line
+        assert not recwarn.list  # a warning would be another line
+        return line
+    return check
+
+
+@pytest.fixture
+def no_data(monkeypatch):
+    """Reading any data fails the test."""
+    def explode(*_, **__):
+        raise AssertionError("data were read")
+    monkeypatch.setattr(main, "MNIST", explode)
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def list_files():
+    return sorted(str(path) for path in Path().rglob("*"))
+
+
+@contextlib.contextmanager
+def disk_full_beyond(size):
+    """No file can grow beyond `size` bytes, as if the disk were full; this holds for root too."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+# Flags
+
+@pytest.mark.parametrize(("argv", "words"), [
+    ("--model lenet6", ["--model", "lenet6", "lenet_reg"]),
+    ("--model", ["--model", "argument"]),
+    ("--epochs 0", ["--epochs", "0", "at least 1"]),
+    ("--epochs -3", ["--epochs", "-3", "at least 1"]),
+    ("--epochs 1.5", ["--epochs", "1.5"]),
+    ("--epochs many", ["--epochs", "many"]),
+    ("--batch-size 0", ["--batch-size", "0", "at least 1"]),
+    ("--batch-size -1", ["--batch-size", "-1", "at least 1"]),
+    ("--batch-size 1e3", ["--batch-size", "1e3"]),
+    ("--lr 0", ["--lr", "0", "above 0"]),
+    ("--lr -0.1", ["--lr", "-0.1", "above 0"]),
+    ("--lr nan", ["--lr", "nan", "finite"]),
+    ("--lr inf", ["--lr", "inf", "finite"]),
+    ("--lr 1e999", ["--lr", "inf", "finite"]),
+    ("--lr fast", ["--lr", "fast"]),
+    ("--momentum 1", ["--momentum", "1", "below 1"]),
+    ("--momentum -0.1", ["--momentum", "-0.1", "at least 0"]),
+    ("--momentum nan", ["--momentum", "nan"]),
+    ("--weight-decay -0.0001", ["--weight-decay", "-0.0001", "at least 0"]),
+    ("--weight-decay nan", ["--weight-decay", "nan", "finite"]),
+    ("--weight-decay inf", ["--weight-decay", "inf", "finite"]),
+    ("--model lenet_reg --dropout 1", ["--dropout", "1", "below 1"]),
+    ("--model lenet_reg --dropout -0.1", ["--dropout", "-0.1", "at least 0"]),
+    ("--model lenet_reg --dropout nan", ["--dropout", "nan"]),
+    ("--model mlp_wide --dropout 1.5", ["--dropout", "1.5", "below 1"]),
+    ("--dropout 0.1", ["--dropout", "0.1", "LeNet5 has no dropout"]),
+    ("--model mlp --dropout 0", ["--dropout", "0", "CustomMLP has no dropout"]),
+    ("--seed -1", ["--seed", "-1"]),
+    ("--seed 4294967296", ["--seed", "4294967296"]),
+    ("--seed 99999999999999999999999", ["--seed", "99999999999999999999999"]),
+    ("--seed one", ["--seed", "one"]),
+    ("--seeds 0", ["--seeds", "0"]),
+    ("--seeds -2", ["--seeds", "-2"]),
+    ("--seeds 99999999999", ["--seeds", "99999999999"]),
+    ("--seeds 2 --seed 3", ["--seeds", "--seed"]),
+    ("--device cuda", ["--device", "cuda", "not available"]),
+    ("--device mps", ["--device", "mps", "not available"]),
+    ("--device tpu", ["--device", "tpu"]),
+    ("--frobnicate", ["--frobnicate"]),
+    ("--epo 3", ["--epo"]),  # an abbreviation could come to mean another flag
+    ("lenet", ["lenet"]),
+])
+def test_usage_error(argv, words, no_data, fails, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.mps, "is_available", lambda: False)
+    fails(main.main(argv.split()), 2, *words)
+    assert list_files() == []
+
+
+@pytest.mark.parametrize(("flag", "value"), [
+    ("epochs", 0), ("epochs", -3), ("batch_size", 0), ("lr", 0.0), ("lr", -0.1),
+    ("lr", float("nan")), ("lr", float("inf")), ("momentum", 1.0), ("momentum", -0.1),
+    ("weight_decay", -1e-4), ("weight_decay", float("nan")), ("dropout", 1.0), ("dropout", -0.1),
+])
+def test_same_value_written_into_the_recipe(flag, value, no_data, fails, monkeypatch):
+    flag_name = f"--{flag.replace('_', '-')}"
+    line = fails(main.main(["--model", "lenet_reg", flag_name, str(value)]), 2)
+    words = line[line.index(flag_name):]  # from the name of the flag on
+    edited = dataclasses.replace(main.RECIPES["lenet_reg"], **{flag: value})
+    monkeypatch.setitem(main.RECIPES, "lenet_reg", edited)
+    fails(main.main(["--model", "lenet_reg"]), 1, "lenet_reg", words)
+    assert list_files() == []
+
+
+@pytest.mark.parametrize(("field", "value", "words"), [
+    ("epochs", 2.5, ["epochs", "2.5", "whole number"]),
+    ("lr", "0.1", ["lr", "0.1"]),
+    ("lr", None, ["lr", "None"]),
+    ("dropout", 0.1, ["dropout", "0.1", "LeNet5 has no dropout"]),
+])
+def test_value_that_no_flag_can_have(field, value, words, no_data, fails, monkeypatch):
+    edited = dataclasses.replace(main.RECIPES["lenet"], **{field: value})
+    monkeypatch.setitem(main.RECIPES, "lenet", edited)
+    fails(main.main([]), 1, "recipe lenet", *words)
+
+
+# Training that diverges
+
+def test_loss_that_is_not_finite_stops_the_run(train, fails):
+    status = train("--lr", "1e30", "--epochs", "2")
+    fails(status, 1, "lenet-epochs2-lr1e+30-seed0", "not finite", "epoch 1", "learning rate",
+          "1e+30")
+    assert [path for path in list_files() if "seed0" in path] == []
+
+
+def test_last_good_checkpoint_is_kept(train, fails, monkeypatch, capsys):
+    original, epochs = main.train, []
+
+    def poison(model, *args):
+        epochs.append(1)
+        if len(epochs) == 3:
+            with torch.no_grad():
+                next(model.parameters())[0] = float("nan")
+        return original(model, *args)
+
+    monkeypatch.setattr(main, "train", poison)
+    fails(train("--epochs", "5"), 1, "not finite", "epoch 3", "learning rate",
+          "checkpoints/lenet-epochs5-seed0.pt")
+    assert len(epochs) == 3
+    checkpoint = torch.load("checkpoints/lenet-epochs5-seed0.pt", weights_only=True)
+    assert checkpoint["epoch"] == len(checkpoint["history"]) == 2
+    assert all(weight.isfinite().all() for weight in checkpoint["model"].values())
+    assert train("--epochs", "5", "--resume") == 0  # and it can be used
+
+
+# The disk
+
+@pytest.mark.parametrize("flag", ["--log-dir", "--checkpoint-dir"])
+def test_folder_that_cannot_be_made(flag, train, fails):
+    Path("file").write_text("mine")
+    for folder in ("file", "file/below"):
+        fails(train("--epochs", "1", flag, folder), 1, folder)
+    assert Path("file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["logs/lenet-epochs1-seed0.csv", "logs/lenet-epochs1-seed0.json",
+                                  "checkpoints/lenet-epochs1-seed0.pt"])
+def test_file_that_cannot_be_replaced(name, train, fails):
+    Path(name).mkdir(parents=True)
+    fails(train("--epochs", "1"), 1, name)
+    assert not list(Path().rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(("size", "name"), [
+    (100_000, "checkpoints/lenet-epochs2-seed0.pt"),  # has about 500,000 bytes
+    (150, "logs/lenet-epochs2-seed0.csv"),  # about 220
+    (400, "logs/lenet-epochs2-seed0.json"),  # about 10,000
+])
+def test_full_disk_leaves_the_previous_files(size, name, train, fails, monkeypatch, capsys):
+    epochs = iter([main.train])
+    with monkeypatch.context() as patch:  # one epoch, then Ctrl-C
+        patch.setattr(main, "train", lambda *args: next(epochs, interrupt)(*args))
+        assert train("--epochs", "2") == 130
+    assert torch.load("checkpoints/lenet-epochs2-seed0.pt", weights_only=True)["epoch"] == 1
+    if "logs" in name:  # a finished run writes its log only
+        assert train("--epochs", "2", "--resume") == 0
+    before = {path: path.read_bytes() for path in Path().rglob("*.*")}
+    capsys.readouterr()
+    with disk_full_beyond(size):
+        status = train("--epochs", "2", "--resume")
+    fails(status, 1, name, "cannot be written", "File too large")
+    assert before == {path: path.read_bytes() for path in Path().rglob("*.*")}  # nor leftovers
+    assert train("--epochs", "2", "--resume") == 0
+
+
+# Data
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def raise_label(path):
+    labels = bytearray(gzip.decompress(path.read_bytes()))
+    labels[8 + 7] = 10
+    path.write_bytes(gzip.compress(labels))
+
+
+@pytest.mark.parametrize(("name", "spoil", "words"), [
+    ("", shutil.rmtree, ["no such folder", "data"]),
+    ("", lambda path: [file.unlink() for file in path.iterdir()], ["no MNIST", "data"]),
+    ("train-images-idx3-ubyte.gz", truncate, []),
+    ("t10k-images-idx3-ubyte.gz", lambda path: path.write_bytes(b""), []),
+    ("t10k-labels-idx1-ubyte", lambda path: path.with_suffix(".gz").unlink(), ["missing"]),
+    ("train-labels-idx1-ubyte.gz", raise_label, ["label 10", "7"]),
+])
+def test_bad_data(name, spoil, words, train, small_digits, fails):
+    write_idx_folder(Path("mnist").absolute(), small_digits)
+    spoil(Path("mnist", name))
+    fails(train("--epochs", "1", "--data-dir", "mnist"), 1, Path("mnist", name), *words)
+    assert not list(Path().rglob("*.pt"))
+
+
+def test_too_few_images_to_validate(train, small_digits, fails):
+    few = {split: (images[:5], labels[:5]) for split, (images, labels) in small_digits.items()}
+    write_idx_folder(Path("mnist").absolute(), few)
+    fails(train("--epochs", "1", "--validate", "--data-dir", "mnist"), 1, "mnist", "too few")
+
+
+# Checkpoints
+
+class Attack:
+    """Unpickled without care, it makes a folder."""
+
+    def __reduce__(self):
+        return os.mkdir, ("attacked",)
+
+
+def cut(fraction):
+    def spoil(path):
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * fraction)])
+    return spoil
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def write(content):
+    return lambda path: path.write_bytes(content)
+
+
+def save(content):
+    return lambda path: torch.save(content, path)
+
+
+def edit(key, value):
+    def spoil(path):
+        checkpoint = torch.load(path, weights_only=True)
+        torch.save({**checkpoint, key: value}, path)
+    return spoil
+
+
+@pytest.mark.parametrize("spoil", [
+    pytest.param(cut(0), id="empty"),
+    pytest.param(cut(0.01), id="cut early"),
+    pytest.param(cut(0.5), id="cut in the middle"),
+    pytest.param(cut(0.9999), id="cut at the end"),
+    pytest.param(flip_a_bit, id="one bit of the weights"),
+    pytest.param(write(b"not a checkpoint\n" * 9), id="text"),
+    pytest.param(write(gzip.compress(b"digits")), id="gzip"),
+    pytest.param(write(pickle.dumps(Attack())), id="attack by pickle"),
+    pytest.param(write(pickle.dumps({"model": {}})), id="pickle"),
+    pytest.param(save(Attack()), id="attack by torch.save"),
+    pytest.param(save({"model": {}, "recipe": {}, "data": Attack()}), id="attack within"),
+    pytest.param(save([1, 2, 3]), id="list"),
+    pytest.param(save({"conv1.weight": torch.zeros(6, 1, 5, 5)}), id="bare weights"),
+    pytest.param(save({"recipe": 1, "data": 2, "seed": 0}), id="wrong types"),
+    pytest.param(edit("model", {}), id="no weights"),
+    pytest.param(edit("model", {"fc1.weight": torch.zeros(1)}), id="other weights"),
+    pytest.param(edit("history", []), id="no history"),
+    pytest.param(edit("optimizer", {}), id="no optimizer state"),
+    pytest.param(lambda path: (path.unlink(), path.mkdir()), id="folder"),
+])
+def test_checkpoint_that_is_not_ours_is_refused_unharmed(spoil, train, fails, capsys):
+    assert train("--epochs", "1") == 0
+    path = Path("checkpoints/lenet-epochs1-seed0.pt")
+    spoil(path)
+    before = {path: path.read_bytes() for path in Path().rglob("*.*") if path.is_file()}
+    files = list_files()
+    capsys.readouterr()
+    fails(train("--epochs", "1", "--resume"), 1, path, "not a checkpoint of main.py")
+    assert list_files() == files  # nothing made, by an attack or by us
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_attack_would_have_worked():
+    pickle.loads(pickle.dumps(Attack()))
+    assert Path("attacked").is_dir()
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("lr", 0.05), ("warmup", None), ("momentum", 0.5), ("weight_decay", 0.01), ("epochs", 7),
+    ("augment", True), ("nesterov", False),
+])
+def test_checkpoint_of_another_recipe_is_refused(field, value, train, fails, monkeypatch, capsys):
+    recipe = dataclasses.replace(main.RECIPES["lenet"], epochs=1)
+    monkeypatch.setitem(main.RECIPES, "lenet", recipe)
+    assert train() == 0
+    before = Path("checkpoints/lenet-seed0.pt").read_bytes()
+    monkeypatch.setitem(main.RECIPES, "lenet", dataclasses.replace(recipe, **{field: value}))
+    capsys.readouterr()
+    fails(train("--resume"), 1, "checkpoints/lenet-seed0.pt", f" {field} ",
+          str(getattr(recipe, field)), str(value))
+    assert Path("checkpoints/lenet-seed0.pt").read_bytes() == before
+
+
+def test_checkpoint_of_another_net_is_refused(train, fails, monkeypatch, capsys):
+    monkeypatch.setitem(main.RECIPES, "lenet", dataclasses.replace(main.RECIPES["mlp"], epochs=1))
+    assert train() == 0
+    monkeypatch.setitem(main.RECIPES, "lenet", dataclasses.replace(main.RECIPES["lenet"],
+                                                                   net=main.LeNet5))
+    capsys.readouterr()
+    fails(train("--resume"), 1, "checkpoints/lenet-seed0.pt", "net", "CustomMLP", "LeNet5")
+
+
+@pytest.mark.parametrize(("stem", "key"), [("train", "train"), ("t10k", "test")])
+def test_checkpoint_of_other_data_is_refused(stem, key, train, fails, small_digits, capsys):
+    write_idx_folder(Path("mnist").absolute(), small_digits)
+    argv = ["--epochs", "1", "--data-dir", "mnist"]
+    assert train(*argv) == 0
+    path = Path(f"mnist/{stem}-images-idx3-ubyte.gz")
+    images = bytearray(gzip.decompress(path.read_bytes()))
+    images[-1] ^= 1  # one pixel, by the least amount
+    path.write_bytes(gzip.compress(images))
+    capsys.readouterr()
+    fails(train(*argv, "--resume"), 1, "checkpoints/lenet-epochs1-mnist-seed0.pt", key,
+          "images_crc32")
+
+
+def test_checkpoint_of_another_seed_is_refused(train, fails, capsys):
+    assert train("--epochs", "1") == 0
+    Path("checkpoints/lenet-epochs1-seed0.pt").rename("checkpoints/lenet-epochs1-seed1.pt")
+    capsys.readouterr()
+    fails(train("--epochs", "1", "--seed", "1", "--resume"), 1, "seed 0", "1")
+
+
+# The same from outside
+
+def test_one_line_from_a_real_process(small_idx, tmp_path, capsys):
+    argv = ["--device", "cpu", "--data-dir", str(small_idx), "--epochs", "1"]
+    for seed in ("0", "1"):
+        assert main.main([*argv, "--seed", seed]) == 0
+    saved, attack = sorted(tmp_path.glob("checkpoints/*.pt"))
+    torch.save(Attack(), attack)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+    def no_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+
+    cases = [
+        (["--lr", "nan"], 2, "--lr nan", None),
+        ([*argv, "--seed", "1", "--resume"], 1, f"checkpoints/{attack.name}", None),
+        (argv, 1, f"checkpoints/{saved.name}: cannot be written", no_room),
+    ]
+    processes = [subprocess.Popen([sys.executable, SCRIPT, *argv], text=True, preexec_fn=prepare,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                 for argv, _, _, prepare in cases]
+    outcomes = [(process.communicate()[1], process.returncode) for process in processes]
+    for (err, returned), (_, status, words, _) in zip(outcomes, cases, strict=True):
+        assert returned == status, err
+        assert err.startswith("main.py: ")
+        assert words in err
+        assert err.count("\n") == 1, err
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert not Path("attacked").exists()
