@@ -9,6 +9,7 @@
 """
 
 import gzip
+import io
 import math
 import re
 import sys
@@ -34,6 +35,9 @@ MAX_PNG_BYTES = 1_000_000  # a 28x28 PNG has about 300
 class DataError(Exception):
     """The data are missing or broken. The message is one line: the file, and what is wrong."""
 
+    def __init__(self, message):  # names of files can hold anything, line breaks included
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in message))
+
 
 class MNIST(Dataset):
     """The training or the test set, whole, in memory.
@@ -47,7 +51,10 @@ class MNIST(Dataset):
 
     def __init__(self, data_dir, train, transform=None, device="cpu"):
         self.data_dir = Path(data_dir)
-        images, labels = read_split(self.data_dir, "train" if train else "test")
+        try:
+            images, labels = read_split(self.data_dir, "train" if train else "test")
+        except OSError as error:  # no permission, a name too long
+            raise DataError(f"{self.data_dir}: cannot be read: {error.strerror}") from None
         self.images = images.to(device)
         self.labels = labels.to(device)
         self.transform = transform
@@ -56,6 +63,8 @@ class MNIST(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index):
+        if isinstance(index, list):  # of tensors too, which would count as an index a dimension
+            index = torch.tensor(index, dtype=torch.int64)
         images, labels = self.images[index], self.labels[index]
         if self.transform is None:
             return images, labels
@@ -209,9 +218,12 @@ def read_idx(path, dimensions):
 
 
 def read_pngs(members, source):
-    """Images and labels of `(name, where, open file)` triples, ordered by the index in the name."""
+    """Images and labels of `(name, where, read)` triples, ordered by the index in the name.
+
+    `where` is for messages; `read()` gives the bytes of the PNG file.
+    """
     found = {}
-    for name, where, file in members:
+    for name, where, read in members:
         match = re.fullmatch(r"(\d{1,18})_(\d{1,18})\.png", name, re.IGNORECASE | re.ASCII)
         if not match:
             raise DataError(f"{where}: not named {{index}}_{{label}}.png")
@@ -222,7 +234,7 @@ def read_pngs(members, source):
             raise DataError(f"{where}: a second image with index {index}")
         if len(found) == MAX_IMAGES:
             raise DataError(f"{source}: more than {MAX_IMAGES} images")
-        found[index] = (label, _read_png(file, where))
+        found[index] = (label, _read_png(read, where))
     if not found:
         raise DataError(f"{source}: no PNG files in it")
     labels, pixels = zip(*(found[index] for index in sorted(found)), strict=True)
@@ -230,8 +242,11 @@ def read_pngs(members, source):
     return images.reshape(-1, 1, SIDE, SIDE), torch.tensor(labels)
 
 
-def _read_png(file, where):
+def _read_png(read, where):
     try:
+        file = io.BytesIO(read())
+        with Image.open(file, formats=["PNG"]) as image:
+            image.verify()  # the checksums, which reading the pixels passes over
         with Image.open(file, formats=["PNG"]) as image:
             if image.size == (SIDE, SIDE):
                 return image.convert("L").tobytes()
@@ -244,7 +259,7 @@ def _read_png(file, where):
 def _folder_members(folder):
     for path in folder.glob("*.[pP][nN][gG]"):
         if not path.name.startswith("."):
-            yield path.name, path, path
+            yield path.name, path, path.read_bytes
 
 
 def _tar_members(path):
@@ -260,9 +275,16 @@ def _tar_members(path):
                     continue
                 if member.size > MAX_PNG_BYTES:
                     raise DataError(f"{where}: {member.size:,} bytes, too large for a digit")
-                yield parts[-1], where, tar.extractfile(member)
-    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+                yield parts[-1], where, tar.extractfile(member).read
+            # tarfile takes a cut or damaged header for the end of the archive.
+            tar.fileobj.seek(tar.offset)
+            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise DataError(f"{path}: truncated or damaged after member {len(tar.members)}")
+            while tar.fileobj.read(2**20):  # up to gzip's checksum
+                pass
+    except (OSError, EOFError, RecursionError, zlib.error, tarfile.TarError) as error:
+        reason = str(error).partition(":\n")[0]  # tarfile goes on with a line for each compression
+        raise DataError(f"{path}: cannot be read: {reason}") from None
 
 
 def main(argv):

@@ -37,7 +37,8 @@ def write_run(folder, name, seed, accuracies, **changed):
     """A complete run as main.py logs it; `changed` overrides parts of its summary."""
     recipe = main.as_dict(dataclasses.replace(main.RECIPES["lenet"], epochs=len(accuracies)))
     summary = {"model": "lenet", "seed": seed, "recipe": recipe, "evaluated_on": "test",
-               "parameters": 61_706, "data": {"train": {"size": 600}, "test": {"size": 200}}, **changed}
+               "parameters": 61_706, "data": {"train": {"size": 600}, "test": {"size": 200}},
+               **changed}
     history = [{"epoch": epoch, "learning_rate": 0.1, "train_loss": 0.2, "train_accuracy": 0.9,
                 "test_loss": 0.3, "test_accuracy": accuracy, "seconds": 1.5}
                for epoch, accuracy in enumerate(accuracies, 1)]
