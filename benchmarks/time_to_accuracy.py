@@ -1,0 +1,158 @@
+"""Seconds from the start of a process to 99.0 % test accuracy: ours and the usual pipeline.
+
+    python benchmarks/time_to_accuracy.py      some minutes; on an otherwise idle machine, please
+
+*ours* is `python main.py --model lenet_fast --seed S` in a fresh interpreter, for five seeds. Its
+number of epochs is fixed: a seed that ends below 99.0 % is a miss. *torchvision* reads
+torchvision.datasets.MNIST image by image and trains the same net in the usual order with the
+settings this task usually gets (SGD 0.01, momentum 0.9, batch 64), until the first epoch that
+reaches 99.0 %, which flatters it. Prints a Markdown table: the total, and what it is made of.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+TARGET = 0.99
+MOST_EPOCHS = 30  # of the usual pipeline
+PARTS = ("import", "data", "train", "evaluation")
+
+
+class Stopwatch:
+    """Adds up seconds by name."""
+
+    def __init__(self):
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+
+    @contextlib.contextmanager
+    def __call__(self, part):
+        started = time.perf_counter()
+        yield
+        self.seconds[part] += time.perf_counter() - started
+
+
+def ours(seed, folder, model="lenet_fast"):
+    """main.py as a user runs it. Returns seconds by part, test accuracy and epochs."""
+    watch = Stopwatch()
+    with watch("import"):
+        import main
+
+    def timed(part, function):
+        def call(*args):
+            with watch(part):
+                return function(*args)
+        return call
+
+    main.load_data = timed("data", main.load_data)
+    main.train = timed("train", main.train)
+    main.test = timed("evaluation", main.test)
+    main.find_errors = timed("evaluation", main.find_errors)
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = main.main(["--model", model, "--seed", str(seed), "--device", "cpu",
+                            "--log-dir", folder, "--checkpoint-dir", folder])
+    if status:
+        sys.exit(status)
+    final = json.loads((Path(folder) / f"{model}-seed{seed}.json").read_text())["final"]
+    return watch.seconds, final["test_accuracy"], final["epoch"]
+
+
+def torchvision(seed, folder, most_epochs=MOST_EPOCHS):
+    """The usual pipeline on the raw files in `folder`. Returns what `ours` returns."""
+    watch = Stopwatch()
+    with watch("import"):
+        import torch
+        import torch.nn.functional as F
+        from speed import PlainOrderLeNet5, usual_transform
+        from torch.utils.data import DataLoader
+        from torchvision import datasets
+    with watch("data"):
+        train_set, test_set = (
+            datasets.MNIST(folder, train, transform=usual_transform()) for train in (True, False))
+    torch.manual_seed(seed)
+    model = PlainOrderLeNet5()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    train_loader = DataLoader(train_set, batch_size=64, shuffle=True)
+    test_loader = DataLoader(test_set, batch_size=1000)
+    accuracy = epochs = 0
+    while accuracy < TARGET and epochs < most_epochs:
+        epochs += 1
+        with watch("train"):
+            model.train()
+            for images, labels in train_loader:
+                optimizer.zero_grad()
+                F.cross_entropy(model(images), labels).backward()
+                optimizer.step()
+        with watch("evaluation"), torch.no_grad():
+            model.eval()
+            correct = sum((model(images).argmax(1) == labels).sum().item()
+                          for images, labels in test_loader)
+        accuracy = correct / len(test_set)
+    return watch.seconds, accuracy, epochs
+
+
+def report(connection, function, args):
+    connection.send(function(*args))
+
+
+def time_process(function, *args):
+    """Runs `function(*args)` in a fresh interpreter; returns its result and the seconds in all.
+
+    They count from before the interpreter starts until the result is here.
+    """
+    context = multiprocessing.get_context("spawn")  # not forked: nothing is imported already
+    receiver, sender = context.Pipe(duplex=False)
+    started = time.perf_counter()
+    process = context.Process(target=report, args=(sender, function, args))
+    process.start()
+    sender.close()  # so that a child that fails ends the wait
+    try:
+        result = receiver.recv()
+    except EOFError:
+        sys.exit(f"time_to_accuracy.py: {function.__name__} failed")
+    seconds = time.perf_counter() - started
+    process.join()
+    return *result, seconds
+
+
+def row(name, parts, accuracy, epochs, seconds):
+    """A line of Markdown. `other`: the interpreter's start, the logs and the checkpoint."""
+    reached = "" if accuracy >= TARGET else ", a miss"
+    spent = [seconds, *(parts[part] for part in PARTS), seconds - sum(parts.values())]
+    cells = [*(f"{value:.1f}" for value in spent), str(epochs), f"{100 * accuracy:.2f} %{reached}"]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def run(argv=None):
+    argparse.ArgumentParser(
+        prog="time_to_accuracy.py", description=__doc__.split("\n\n")[0]).parse_args(argv)
+    print(f"| seconds to {100 * TARGET:.1f} % | in all | {' | '.join(PARTS)} | other | epochs | "
+          "test accuracy |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    medians = {}
+    with tempfile.TemporaryDirectory() as folder:
+        from speed import describe_machine, write_raw
+        write_raw(Path(folder))  # not counted: torchvision's user has these files already
+        for function, seeds in ((ours, 5), (torchvision, 3)):
+            times, reached = [], 0
+            for seed in range(seeds):
+                parts, accuracy, epochs, seconds = time_process(function, seed, folder)
+                times.append(seconds)
+                reached += accuracy >= TARGET
+                print(row(f"{function.__name__}, seed {seed}", parts, accuracy, epochs, seconds),
+                      flush=True)
+            medians[function] = statistics.median(times)
+            print(f"| **{function.__name__}, median** | **{medians[function]:.1f}** | | | | | | | "
+                  f"{reached} of {seeds} reached it |", flush=True)
+    print(f"\nOurs is {medians[torchvision] / medians[ours]:.1f}x as fast. {describe_machine()}.")
+
+
+if __name__ == "__main__":
+    run()

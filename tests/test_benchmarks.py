@@ -1,0 +1,143 @@
+"""The parts of benchmarks/ on tiny data: that rivals get the same images, nets and counts."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import Subset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import datasets
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import speed
+import time_to_accuracy
+
+import main
+from dataset import DATA_DIR, MNIST, make_transform
+from model import LeNet5
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return MNIST(DATA_DIR, train=True)
+
+
+@pytest.fixture(scope="module")
+def raw_files(tmp_path_factory):
+    speed.write_raw(folder := tmp_path_factory.mktemp("raw"))
+    return folder
+
+
+def test_flop_is_what_torch_counts():
+    model, images = LeNet5(), torch.rand(1, 1, 32, 32)
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        model(images)
+    assert forward.get_total_flops() == 2 * speed.FORWARD
+    with FlopCounterMode(display=False) as step:
+        model(images).sum().backward()
+    assert step.get_total_flops() == speed.FLOP
+
+
+def test_plain_order_is_the_same_function(digits):
+    images = make_transform(32)(digits.images[:64])
+    ours, plain = LeNet5(), speed.PlainOrderLeNet5()
+    plain.load_state_dict(ours.state_dict())
+    torch.testing.assert_close(plain(images), ours(images))
+    for model in (ours, plain):
+        model(images).square().sum().backward()
+    for one, other in zip(plain.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_usual_datasets_give_our_images_and_labels(digits, raw_files, tmp_path):
+    images, labels = make_transform(32)(digits.images[:20]), digits.labels[:20].tolist()
+    speed.write_pngs(tmp_path / "png", digits.images[:20], digits.labels[:20])
+    files = speed.PngFiles(tmp_path / "png", speed.usual_transform())
+    files.paths.sort(key=lambda path: int(path.stem.split("_")[0]))
+    library = datasets.MNIST(raw_files, transform=speed.usual_transform())
+    assert (len(files), len(library)) == (20, 60_000)
+    for dataset in (files, library):
+        pairs = [dataset[i] for i in range(20)]
+        torch.testing.assert_close(torch.stack([image for image, _ in pairs]), images)
+        assert [label for _, label in pairs] == labels
+
+
+def test_every_row_trains_on_the_images_it_counts(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "keras", None)  # as where it is not installed
+    seen, train = [], main.train
+
+    def count(model, loader, optimizer, rates):
+        batches = list(loader)
+        seen.append(sum(len(labels) for _, labels in batches))
+        return train(model, batches, optimizer, rates)
+
+    monkeypatch.setattr(main, "train", count)
+    first, second = speed.make_pipelines(tmp_path, slow=8, fast=512)
+    assert first.count(None) == 1
+    assert set(second) == {(b, k) for b in (64, 128, 256, 512) for k in ("plain", "augmented")}
+    trained = [row for row in (*first[:-2], *second.values()) if row]  # not step and ceiling
+    rates = speed.measure([row for row in (*first, *second.values()) if row], repetitions=1)
+    assert seen == 2 * [row.images for row in trained]  # the warm-up, and the repetition
+    assert {row.images for row in trained} == {8, 512}
+    assert first[-2].images == 512
+    assert all(rate > 0 for values in rates.values() for rate in values)
+    assert all(len(values) == 1 for values in rates.values())
+    lines = speed.first_table(first, rates) + speed.second_table(second, rates)
+    assert len(lines) == 2 + len(first) + 2 + 4
+    assert "| Keras: not installed | | | | |" in lines
+
+
+def test_ratios_of_the_table():
+    rates = {"**ours, plain**": [90, 100, 400], "**ours, augmented**": [80], "rival": [20, 25, 1],
+             "step": [160]}
+    rows = [speed.Pipeline("rival", 1, None),
+            speed.Pipeline("step", 1, None, ("plain", "augmented"))]
+    assert speed.first_table(rows, rates)[2:] == [
+        "| rival | 20 | 1 to 25 | 5.00x |  |", "| step | 160 | 160 to 160 | 0.62x | 0.50x |"]
+
+
+def test_ours_is_timed_in_parts(monkeypatch, digits, tmp_path):
+    small = torch.utils.data.TensorDataset(make_transform(32)(digits.images[:256]),
+                                           digits.labels[:256])
+    monkeypatch.setattr(main, "load_data", lambda recipe, args: (small, small, {}))
+    for name in ("train", "test", "find_errors"):
+        monkeypatch.setattr(main, name, getattr(main, name))  # ours() wraps them: put them back
+    started = time.perf_counter()
+    parts, accuracy, epochs = time_to_accuracy.ours(3, str(tmp_path))
+    assert sum(parts.values()) < time.perf_counter() - started
+    assert min(parts["train"], parts["evaluation"]) > 0
+    logged = json.loads((tmp_path / "lenet_fast-seed3.json").read_text())
+    assert accuracy == logged["final"]["test_accuracy"]
+    assert epochs == logged["recipe"]["epochs"]
+
+
+def test_rival_stops_at_the_target(monkeypatch, raw_files):
+    library = datasets.MNIST
+    monkeypatch.setattr(datasets, "MNIST", lambda *args, **named: Subset(
+        library(*args, **named), range(128)))
+    parts, accuracy, epochs = time_to_accuracy.torchvision(0, raw_files, most_epochs=2)
+    assert (accuracy < time_to_accuracy.TARGET, epochs) == (True, 2)
+    assert min(parts.values()) >= 0 < min(parts["train"], parts["evaluation"])
+    monkeypatch.setattr(time_to_accuracy, "TARGET", accuracy)
+    assert time_to_accuracy.torchvision(0, raw_files, most_epochs=9)[2] <= 2
+
+
+def test_a_process_is_timed_whole():
+    *result, seconds = time_to_accuracy.time_process(divmod, 17, 5)
+    assert result == [3, 2]
+    assert seconds > 0
+
+
+def test_a_process_that_fails_ends_in_one_line():
+    with pytest.raises(SystemExit, match=r"^time_to_accuracy.py: divmod failed$"):
+        time_to_accuracy.time_process(divmod, 1, 0)
+
+
+def test_a_miss_is_shown():
+    parts = dict.fromkeys(time_to_accuracy.PARTS, 1.0)
+    assert time_to_accuracy.row("seed 0", parts, 0.9899, 2, 5.5) == (
+        "| seed 0 | 5.5 | 1.0 | 1.0 | 1.0 | 1.0 | 1.5 | 2 | 98.99 %, a miss |")
+    assert time_to_accuracy.row("seed 0", parts, 0.99, 2, 5.5).endswith("| 2 | 99.00 % |")
