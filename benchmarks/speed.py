@@ -21,10 +21,10 @@ AMD EPYC, torch 2.14.1, batches of 128, medians of 5 and more):
 | index tensors instead of lists | 18,200 | 17,800 |
 
 Differences below 5 % are within the spread. Left out: transforming the images once where nothing is
-augmented (18,200 and 17,700), since the floats take 280 MB. Without effect: fused SGD (19,600; foreach 19,700, one
-parameter at a time 19,400), inference mode against no_grad (39,800 and 40,000), batches of 64 to
-512 (18,800 to 19,600). Evaluation gets slower in larger batches: 44,900 at 250 images, 39,800 at
-1,000, 22,700 at 5,000, 21,600 at 10,000.
+augmented (18,200 and 17,700), since the floats take 280 MB. Without effect: fused SGD (19,600;
+foreach 19,700, one parameter at a time 19,400), inference mode against no_grad (39,800 and 40,000),
+batches of 64 to 512 (18,800 to 19,600). Evaluation gets slower in larger batches: 44,900 at 250
+images, 39,800 at 1,000, 22,700 at 5,000, 21,600 at 10,000.
 """
 
 import argparse
