@@ -63,7 +63,7 @@ RECIPES = {
     "lenet_heavy": Recipe(RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
     "lenet_record": Recipe(RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
                            epochs=60),
-    "lenet_fast": Recipe(LeNet5, augment=True, epochs=2),
+    "lenet_fast": Recipe(LeNet5, augment=True, epochs=3, lr=0.05),
     # As in the public solution they come from.
     "lenet_wide": Recipe(LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                          warmup=None, nesterov=False),
