@@ -55,7 +55,7 @@ class Recipe:
 # One line a model. From `lenet` to `lenet_reg` only the regularisation differs.
 RECIPES = {
     "lenet": Recipe(LeNet5),
-    "mlp": Recipe(CustomMLP),
+    "mlp": Recipe(CustomMLP, lr=0.05),
     "lenet_dropout": Recipe(RegularizedLeNet5, dropout=0.1),
     "lenet_decay": Recipe(LeNet5, weight_decay=5e-4),
     "lenet_augment": Recipe(LeNet5, augment=True),
