@@ -220,6 +220,12 @@ def validation_table(series):
     return table(["run", "accuracy on the 10,000 held-out images, %", "n"], rows)
 
 
+def example(series):
+    """What `python report.py` prints for the README's example."""
+    names = "mlp-validate", "mlp-lr0.1-validate"
+    return f"```\n{compare(*names, *(series[name] for name in names))}\n```"
+
+
 def fill(text, blocks):
     """`text` with all between `<!-- name -->` and `<!-- /name -->` replaced, for each block."""
     for name, block in blocks.items():
@@ -235,13 +241,15 @@ def render(text, log_dir=REPORT):
     """The README's text with every table made anew from the logs in `log_dir`."""
     series = runs.read_series(log_dir)
     series = {name: series[name] for name in RECIPES if name in series}
+    held_out = runs.read_series(log_dir / "validation")
     return fill(text, {
+        "example": example(held_out),
         "parameters": parameter_tables(),
         "results": results_table(series),
         "ablation": ablation_table(series),
         "tests": paired_tests(series),
         "sampling": sampling_error(series),
-        "validation": validation_table(runs.read_series(log_dir / "validation")),
+        "validation": validation_table(held_out),
     })
 
 

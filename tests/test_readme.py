@@ -1,0 +1,77 @@
+"""Every command that the README shows is run here, on few images and for one epoch."""
+
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import dataset
+import main
+import plot
+import predict
+import report
+
+ROOT = Path(main.__file__).parent
+README = (ROOT / "README.md").read_text("utf-8")
+# Loops are unrolled; the two commands that set everything up are .ci/run's to try.
+LOOPS = re.findall(r"^for model in (.+?); do (?:\S+ )?(python .+?); done$", README, re.MULTILINE)
+SHOWN = re.findall(r"(?:^|`)(python (?:main|plot|report|predict|model|dataset)\.py[^`&\n]*)",
+                   README, re.MULTILINE)
+COMMANDS = sorted({*(command.strip() for command in SHOWN), *(
+    command.replace("$model", model) for models, command in LOOPS for model in models.split())})
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, small_idx, digits):
+    """A folder in which each command finds what it needs, and where it may write."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "logs/report", "logs/report")
+    for pattern in ("lenet-seed*", "validation/mlp*"):
+        for path in Path("logs/report").glob(pattern):
+            for name in (path.name, path.name.replace("lenet-seed", "lenet-lr0.05-seed")):
+                shutil.copy(path, Path("logs") / name)
+    Image.fromarray(digits["test"][0][0]).save("photo.png")
+    shutil.copy(ROOT / "README.md", "README.md")
+    monkeypatch.setattr(report, "README", Path("README.md"))
+    return small_idx
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
+    _, script, *argv = shlex.split(command)
+    if script == "main.py":
+        shutil.rmtree("logs/report")  # so that no seed counts as complete
+        few = ["--epochs", "1", "--data-dir", str(workplace)]
+        assert main.main([*argv, *few, *(["--seeds", "2"] if "--seeds" in argv else [])]) == 0
+    elif script == "model.py":
+        monkeypatch.setattr(sys, "argv", [script])
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    else:
+        modules = {"plot.py": plot, "report.py": report, "predict.py": predict,
+                   "dataset.py": dataset}
+        assert modules[script].main(argv) == 0
+    captured = capsys.readouterr()
+    assert captured.out
+    assert captured.err == ""
+
+
+def test_there_are_commands_to_run():
+    scripts = {command.split()[1] for command in COMMANDS}
+    assert scripts == {"main.py", "model.py", "dataset.py", "plot.py", "report.py", "predict.py"}
+    assert len(LOOPS) == 3
+
+
+def test_python_of_the_readme(workplace, monkeypatch):
+    """The snippet that loads weights."""
+    assert main.main(["--epochs", "1", "--data-dir", str(workplace)]) == 0
+    trained = next(Path("checkpoints").glob("*.pt"))
+    code = re.search(r"```python\n(import torch\n.+?)```", README, re.DOTALL)[1]
+    shutil.copy(trained, "checkpoints/lenet-seed0.pt")
+    namespace = {}
+    exec(code, namespace)
+    assert sum(p.numel() for p in namespace["net"].parameters()) == 61_706
