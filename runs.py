@@ -155,6 +155,8 @@ def read_series(log_dir):
         table = path.with_suffix(".csv")
         try:
             rows = csv.DictReader(table.read_text("utf-8").splitlines())
+            if rows.fieldnames != list(summary["final"]):
+                raise ValueError(f"its columns are {rows.fieldnames}")
             history = [{key: float(value) for key, value in row.items()} for row in rows]
             if len(history) != summary["final"]["epoch"]:
                 raise ValueError(f"{len(history)} epochs of {summary['final']['epoch']}")
