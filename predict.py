@@ -1,0 +1,281 @@
+"""Reads digits from your own pictures: photos, scans, drawings; one digit a picture.
+
+    python predict.py photo.png scan.jpg       a line a file: 7  (99.2 %, then 1 with 0.5 %)
+    python predict.py photo.png --show         also writes photo.mnist.png, what the net saw
+    python predict.py photo.png --weights checkpoints/lenet-seed0.pt
+
+The net knows digits as NIST prepared them: white on black, 20 pixels tall, their centre of mass
+in the middle. `prepare` makes the same of a picture; without that, nets fail on photos. Leave some
+empty paper around the digit. The README says how far the answers can be trusted.
+"""
+
+import argparse
+import io
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+import runs
+from dataset import SIDE, make_transform
+from main import RECIPES
+from runs import RunError
+
+WEIGHTS = Path(__file__).parent / "logs" / "report" / "lenet_record-seed0.pt"
+MAX_BYTES = 200_000_000  # of a file; Pillow's own limit on pixels, 89 million, holds as well
+WORK = 640  # pixels along the longer edge of what larger pictures are reduced to
+BOX = 20  # NIST's digits fit a box of 20x20 pixels ...
+CENTRE = 14  # ... and have their centre of mass on this pixel (measured: 14.0 ± 0.3)
+STROKE = (2.0, 3.7)  # pixels; half of MNIST's are above 2.4, of 5 % above 3.7
+FAINT = 20 / 255  # what differs from the paper by less is not ink, as a fraction of its light
+SPECK = 1 / 32  # what is shorter is not a digit, as a fraction of the picture's longer edge
+BLANK = "blank: nothing on it stands out"
+
+
+class PictureError(Exception):
+    """A picture cannot be read, or there is nothing on it. The message is one line."""
+
+
+def read_picture(path):
+    """A file's picture as Pillow has it, upright, in mode L or F and at most WORK pixels long.
+
+    Raises PictureError.
+    """
+    if not path.exists():
+        raise PictureError("no such file")
+    if not path.is_file():
+        raise PictureError("not a file")
+    size = path.stat().st_size
+    if size == 0:
+        raise PictureError("an empty file")
+    if size > MAX_BYTES:
+        raise PictureError(f"{size:,} bytes, too large (at most {MAX_BYTES:,})")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Pillow warns of too many pixels before it decodes any; twice as many are an error.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image.draft("L", (WORK, WORK))  # a JPEG decodes smaller and faster
+                return to_grey(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise PictureError(f"too many pixels (at most {Image.MAX_IMAGE_PIXELS:,})") from None
+    except Image.UnidentifiedImageError:
+        raise PictureError("not an image") from None
+    except Exception as error:  # Pillow's plugins raise almost anything on broken input
+        raise PictureError(f"not a readable image ({type(error).__name__}: {error})") from None
+
+
+def to_grey(image):
+    """Any mode -> L, transparency over white, reduced to WORK pixels along the longer edge."""
+    if image.mode[0] in "IF":  # 16 or 32 bits: only the contrast matters, so stretch it to 8
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        values -= values.min()
+        image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1))))
+    # Reducing comes before compositing, to save memory; Pillow weighs colours by their opacity.
+    transparent = image.has_transparency_data
+    image = image.convert("RGBA" if transparent else "L")
+    image.thumbnail((WORK, WORK), Image.Resampling.BOX)
+    if transparent:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("L")
+    return image
+
+
+def prepare(image):
+    """A grey picture of one digit (mode L) -> what NIST would have made of it (L, 28x28).
+
+    Raises PictureError if the picture is blank. One that looks like MNIST's passes unchanged.
+    """
+    pixels = np.asarray(image)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
+    # One percent of MNIST's digits touch the border somewhere: most of it has to be black.
+    if pixels.shape == (SIDE, SIDE) and np.mean(border == 0) > 0.75 and pixels.any():
+        return image
+    ink = keep_digit(find_ink(image))
+    return place(fit(ink))
+
+
+def is_light(image):
+    """Whether the ground of a picture is light, with darker ink on it.
+
+    Strokes differ more from their surroundings than the paper does, so the differences are skewed
+    towards the ink. A shadow or light from one side makes about as many up as down.
+    """
+    around = image.filter(ImageFilter.GaussianBlur(max(image.size) / 8))
+    difference = np.asarray(image, dtype=float) - np.asarray(around, dtype=float)
+    return np.mean(difference ** 3) < 0
+
+
+def find_ink(image):
+    """How much ink is where: float (H, W), from 0 (paper) to 1 (ink)."""
+    if not is_light(image):
+        image = ImageOps.invert(image)
+    # The paper, without the digit: closing erases all that is dark and narrower than the window
+    # and keeps slow changes of light, even the edge of a shadow.
+    small = image.copy()
+    small.thumbnail((96, 96), Image.Resampling.BOX)
+    window = max(small.size) // 6 | 1
+    small = small.filter(ImageFilter.MaxFilter(window)).filter(ImageFilter.MinFilter(window))
+    paper = small.filter(ImageFilter.GaussianBlur(1)).resize(image.size, Image.Resampling.BICUBIC)
+    if max(image.size) > 200:
+        image = image.filter(ImageFilter.GaussianBlur(1))
+    # Less light makes the ink's contrast smaller in proportion, hence a ratio.
+    ink = 1 - np.asarray(image, dtype=float) / np.maximum(np.asarray(paper, dtype=float), 1)
+    # Noise lifts the closing above the paper. Its level and standard deviation come from the
+    # lowest quarter, which is paper even where a fat digit fills the picture; 0.67 and 1.64 are
+    # those percentiles of a normal distribution.
+    lowest, low = np.percentile(ink, [5, 25])
+    noise = (low - lowest) / (1.64 - 0.67)
+    level = low + 0.67 * noise
+    floor = level + max(5 * noise, FAINT)
+    inked = ink[ink > floor]
+    if not len(inked):
+        raise PictureError(BLANK)
+    full = np.percentile(inked, 90)
+    low, high = max(floor, level + 0.15 * (full - level)), full
+    return np.clip((ink - low) / (high - low), 0, 1)
+
+
+def keep_digit(ink):
+    """Erases specks, and edges and shadows that run in from the border. (H, W) -> (H, W)."""
+    mask = Image.fromarray(np.uint8(255 * (ink > 0.5)))
+    mask.thumbnail((128, 128), Image.Resampling.BOX)
+    # One pixel wider, so that a stroke's small gaps close.
+    mask = mask.point(lambda value: 255 * (value > 0)).filter(ImageFilter.MaxFilter(3))
+    mass = np.asarray(Image.fromarray(np.float32(ink)).resize(mask.size, Image.Resampling.BOX))
+    inner, outer = [], []  # connected regions of ink: (how much, where), off and on the border
+    while (left := np.argwhere(np.asarray(mask) == 255)).size:
+        ImageDraw.floodfill(mask, (int(left[0, 1]), int(left[0, 0])), 1)
+        where = np.asarray(mask) == 1
+        mask = mask.point(lambda value: 255 * (value == 255))
+        length = 1 + max(np.ptp(np.nonzero(where), axis=1))
+        if length >= SPECK * max(mask.size):
+            touches = where[[0, -1]].any() or where[:, [0, -1]].any()
+            (outer if touches else inner).append((mass[where].sum(), where))
+    if not inner and not outer:
+        raise PictureError(BLANK)
+    # What touches the border is the digit only if nothing else is large enough to be one.
+    heaviest = max(amount for amount, _ in inner + outer)
+    if any(amount > heaviest / 10 or max(np.ptp(np.nonzero(where), axis=1)) > max(mask.size) / 12
+           for amount, where in inner):
+        outer = []
+    heaviest = max(amount for amount, _ in inner + outer)
+    kept = np.any([where for amount, where in inner + outer if amount > heaviest / 12], axis=0)
+    kept = Image.fromarray(kept).resize(ink.shape[::-1], Image.Resampling.NEAREST)
+    return ink * np.asarray(kept)
+
+
+def fit(ink):
+    """Crops to the ink, makes thin strokes and fat ones MNIST's, and scales to the box of 20x20.
+
+    (H, W) -> (h, w), the longer edge BOX.
+    """
+    fine = 8  # work at eight times the resolution
+    glyph = np.pad(crop(ink, BOX * fine), 4 * fine)  # room to grow
+    across, down = np.gradient(glyph)
+    # A line's area is its width times its length, its outline twice its length.
+    stroke = 2 * glyph.sum() / np.hypot(across, down).sum() / fine
+    wanted = min(max(stroke, STROKE[0]), STROKE[1])
+    # The whole grows with its strokes: (stroke + change) * BOX / (BOX + change) = wanted
+    change = BOX * (wanted - stroke) / (BOX - wanted)
+    size = 2 * round(abs(change) * fine / 2) + 1
+    if size > 1:
+        grow = ImageFilter.MaxFilter if change > 0 else ImageFilter.MinFilter
+        glyph = np.asarray(Image.fromarray(np.uint8(255 * glyph)).filter(grow(size))) / 255
+    return crop(glyph, BOX)
+
+
+def crop(ink, longer):
+    """The part with ink in it, scaled so that its longer edge has `longer` pixels."""
+    rows, columns = np.nonzero(ink > 0.2)
+    part = ink[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
+    scale = longer / max(part.shape)
+    size = [max(1, round(edge * scale)) for edge in part.shape[::-1]]
+    resample = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
+    scaled = Image.fromarray(np.float32(part)).resize(size, resample)
+    return np.clip(np.asarray(scaled, dtype=float), 0, 1)
+
+
+def place(glyph):
+    """(h, w) -> a picture (L, 28x28) with the centre of mass in the middle."""
+    canvas = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    corner = []
+    for axis, edge in enumerate(glyph.shape):
+        centre = (glyph.sum(1 - axis) * np.arange(edge)).sum() / glyph.sum()
+        corner.append(min(max(round(CENTRE - centre), 0), SIDE - edge))
+    (top, left), (height, width) = corner, glyph.shape
+    canvas[top:top + height, left:left + width] = np.round(255 * glyph)
+    return Image.fromarray(canvas)
+
+
+def load_net(path):
+    """The net of a checkpoint of main.py, ready to predict. Raises RunError."""
+    nets = {recipe.net.__name__: recipe.net for recipe in RECIPES.values()}
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        kind, dropout = nets[checkpoint["recipe"]["net"]], checkpoint["recipe"]["dropout"]
+        net = kind() if dropout is None else kind(dropout)
+        net.load_state_dict(checkpoint["model"])
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except Exception as error:  # a file that is not ours fails anywhere, in any way
+        raise RunError(f"{path}: damaged, or not a checkpoint of main.py "
+                       f"({type(error).__name__})") from None
+    return net.eval()
+
+
+@torch.inference_mode()
+def classify(net, picture):
+    """Probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28)."""
+    image = torch.from_numpy(np.array(picture)).reshape(1, 1, SIDE, SIDE)
+    return net(make_transform(net.image_size)(image)).softmax(1)[0]
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(
+        prog="predict.py", description=__doc__.split("\n\n")[0], allow_abbrev=False)
+    parser.error = lambda message: parser.exit(2, f"predict.py: error: {message}\n")
+    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE",
+                        help="any image format, one digit each")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE",
+                        help="a checkpoint of main.py; default: the report's lenet_record")
+    parser.add_argument("--show", action="store_true",
+                        help="write what the net saw beside each picture: <name>.mnist.png")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    """Runs the command line `argv`; returns the exit status: 1 if any picture failed."""
+    try:
+        args = parse(argv)
+        net = load_net(args.weights)
+    except SystemExit as stop:
+        return stop.code
+    except RunError as error:
+        print(f"predict.py: {error}", file=sys.stderr)
+        return 1
+    status = 0
+    for path in args.pictures:
+        try:
+            picture = prepare(read_picture(path))
+            (first, second), (digit, other) = (
+                values.tolist() for values in classify(net, picture).topk(2))
+            print(f"{path}: {digit}  ({100 * first:.1f} %, then {other} with {100 * second:.1f} %)")
+            if args.show:
+                picture.save(buffer := io.BytesIO(), "PNG")
+                runs.write_atomically(path.with_suffix(".mnist.png"), buffer.getvalue())
+        except PictureError as error:
+            print(f"predict.py: {path}: {error}", file=sys.stderr)
+            status = 1
+        except RunError as error:
+            print(f"predict.py: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
