@@ -1,0 +1,164 @@
+"""How far predict.py can be trusted: drawn digits and printed ones, on several kinds of picture.
+
+    python benchmarks/own_digits.py [--weights FILE] [--fonts FILE.ttf ...]
+
+Draws each digit in ten hands as pen strokes (splines with round ends, each time a little different
+in shape, slant and size) and in the text fonts that matplotlib brings along, puts it on
+paper, and counts what predict.py reads. Prints Markdown tables; takes about three minutes.
+"""
+
+import argparse
+import io
+import sys
+from collections import Counter
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import predict
+
+# Each digit in the ways people write it: strokes through points, "x,y" in percent, y downwards.
+SHAPES = {
+    0: ["55,0 15,20 5,55 30,100 75,90 95,50 80,10 50,0",
+        "80,12 40,0 5,40 20,95 70,98 90,55 65,5"],
+    1: ["50,0 50,50 50,100",
+        "25,25 40,14 55,0|55,0 53,50 50,100",
+        "60,0 50,50 40,100",
+        "25,25 40,14 55,0|55,0 55,100|25,100 85,100"],
+    2: ["10,25 30,2 75,5 80,35 45,70 10,98|10,98 50,97 90,98",
+        "10,20 45,0 80,25 50,70 15,95 20,78 45,88 90,98"],
+    3: ["10,10 50,0 85,20 50,45|50,45 90,65 65,100 5,90",
+        "15,2 85,2|85,2 40,42|40,42 85,60 70,98 8,92"],
+    4: ["60,0 35,35 8,68|8,68 92,66|68,38 66,100",
+        "20,0 15,48|15,48 85,48|75,5 72,100",
+        "65,0 8,70|8,70 92,70|65,0 65,100"],
+    5: ["85,2 25,3|25,3 18,42|18,42 60,36 90,65 65,98 8,92",
+        "25,2 20,45|20,45 70,40 85,75 45,100 8,88|25,2 88,0"],
+    6: ["70,0 30,25 8,65 30,98 75,92 82,65 45,52 12,70",
+        "80,5 35,15 10,60 40,100 85,75 55,50 15,68"],
+    7: ["8,3 90,3|90,3 55,45 38,100",
+        "8,3 90,3|90,3 35,100|30,50 78,50",
+        "8,18 10,3|10,3 90,2|90,2 60,40 45,100"],
+    8: ["75,12 40,0 20,25 55,48 85,75 50,100 15,78 45,50 80,22 75,12",
+        "50,48 18,25 50,0 82,25 50,48|50,48 10,75 50,100 90,75 50,48"],
+    9: ["85,15 45,0 12,28 40,52 80,35 85,12|85,12 80,60 70,100",
+        "80,20 40,0 15,30 50,50 82,18|82,18 80,75 50,100 15,90"],
+}
+
+
+def spline(points):
+    """A Catmull-Rom spline through points (N, 2), finely sampled."""
+    ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
+    t = np.linspace(0, 1, 25)[:, None]
+    a, b, c, d = (ends[i:len(ends) - 3 + i, None] for i in range(4))  # (N - 1, 1, 2) each
+    curve = b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+    return curve.reshape(-1, 2)
+
+
+def draw(digit, hand, pen, chance):
+    """A mask (L) of a digit in a hand (a number), 300 pixels tall, its line `pen` wide."""
+    height, scale = 300, 2  # drawn twice as large, for smooth edges
+    habit = np.random.default_rng(hand)  # what stays the same in a hand
+    slant, wide = habit.uniform(-0.1, 0.35), habit.uniform(0.5, 0.8)
+    shapes = SHAPES[digit]
+    strokes = shapes[(hand + digit) % len(shapes)].split("|")
+    slant, wide = slant + chance.normal(0, 0.05), wide * chance.uniform(0.9, 1.1)
+    image = Image.new("L", (800 * scale, 800 * scale))
+    canvas = ImageDraw.Draw(image)
+    for stroke in strokes:
+        points = np.array([pair.split(",") for pair in stroke.split()], dtype=float) / 100
+        points += chance.normal(0, 0.025, points.shape)
+        x, y = points.T
+        points = np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1)
+        line = (400 + height * spline(points)) * scale
+        for x, y in line:
+            radius = pen * scale / 2
+            canvas.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
+        canvas.line([tuple(point) for point in line], fill=255, width=round(pen * scale))
+    return image.reduce(scale)
+
+
+def print_digit(digit, font):
+    """A mask (L) of a digit in a font."""
+    image = Image.new("L", (800, 800))
+    ImageDraw.Draw(image).text((400, 400), str(digit), 255, ImageFont.truetype(font, 300), "mm")
+    return image
+
+
+def screen(mask, chance):
+    return ImageOps.invert(mask)
+
+
+def scan(mask, chance):
+    """Blue-grey ink, paper not quite white, a little noise."""
+    grey = 245 - 160 / 255 * np.asarray(mask) + chance.normal(0, 3, mask.size[::-1])
+    return Image.fromarray(np.uint8(np.clip(grey, 0, 255)))
+
+
+def photo(mask, chance):
+    """Held askew, light from one side, a shadow with a soft edge, specks, noise, JPEG."""
+    mask = mask.rotate(chance.uniform(-8, 8), Image.Resampling.BICUBIC)
+    size = tuple(chance.integers(800, 1600, 2).tolist())
+    sheet = Image.new("L", size)
+    sheet.paste(mask, tuple(chance.integers(-150, np.array(size) - 650).tolist()))
+    for x, y in chance.uniform(0, size, (12, 2)):  # specks of dust
+        ImageDraw.Draw(sheet).ellipse([x, y, x + 4, y + 3], fill=150)
+    y, x = np.mgrid[-1:1:size[1] * 1j, -1:1:size[0] * 1j]
+    along, across = (np.cos(a) * x + np.sin(a) * y for a in chance.uniform(0, 2 * np.pi, 2))
+    light = 160 + 35 * along
+    light *= 1 - 0.3 / (1 + np.exp(-25 * (across - chance.uniform(-0.5, 0.5))))
+    grey = light * (1 - 0.6 * np.asarray(sheet) / 255) + chance.normal(0, 7, light.shape)
+    Image.fromarray(np.uint8(np.clip(grey, 0, 255))).save(file := io.BytesIO(), "JPEG", quality=75)
+    return Image.open(file)
+
+
+def read(net, picture):
+    try:
+        prepared = predict.prepare(predict.to_grey(picture))
+    except predict.PictureError:
+        return None
+    return int(predict.classify(net, prepared).argmax())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--weights", type=Path, default=predict.WEIGHTS, metavar="FILE")
+    parser.add_argument("--fonts", nargs="+", type=Path, metavar="FILE", help="other fonts")
+    args = parser.parse_args()
+    net = predict.load_net(args.weights)
+    ways = [screen, scan, photo]
+
+    def row(name, masks):
+        """Prints a line of the table; `masks` are (digit, mask) pairs. Returns the confusions."""
+        cells, wrong = [], Counter()
+        for way in ways:
+            chance = np.random.default_rng(0)
+            answers = [(digit, read(net, way(mask, chance))) for digit, mask in masks]
+            cells.append(sum(digit == answer for digit, answer in answers) / len(answers))
+            wrong.update(pair for pair in answers if pair[0] != pair[1])
+        print(f"| {name} | {len(masks)} | " + " | ".join(f"{100 * x:.1f} %" for x in cells) + " |")
+        return wrong
+
+    print("| digits | pictures each | on screen | scanned | photographed |")
+    print("|---|---:|---:|---:|---:|")
+    wrong = Counter()
+    for pen in (3, 8, 16, 30, 50):
+        chance = np.random.default_rng(1)
+        masks = [(digit, draw(digit, hand, pen, chance))
+                 for hand in range(10) for digit in range(10)]
+        wrong += row(f"drawn, line {pen / 3:.0f} % of the height", masks)
+    ttf = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    fonts = args.fonts or [ttf / f"{name}.ttf" for name in (
+        "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif",
+        "DejaVuSerif-Bold", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10")]
+    for font in fonts:
+        wrong += row(font.stem, [(digit, print_digit(digit, font)) for digit in range(10)])
+    print("\nmost frequent confusions: " + ", ".join(
+        f"{digit} read as {answer} ({n})" for (digit, answer), n in wrong.most_common(8)))
+
+
+if __name__ == "__main__":
+    main()
