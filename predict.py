@@ -30,7 +30,7 @@ WORK = 640  # pixels along the longer edge of what larger pictures are reduced t
 BOX = 20  # NIST's digits fit a box of 20x20 pixels ...
 CENTRE = 14  # ... and have their centre of mass on this pixel (measured: 14.0 ± 0.3)
 STROKE = (2.0, 3.7)  # pixels: MNIST's, from the lower quartile to the 95th percentile
-FAINT = 20 / 255  # what differs from the paper by less is not ink, as a fraction of its light
+FAINT = 20 / 255  # what differs from the paper by less, as a fraction of its light, is not ink
 SPECK = 1 / 32  # what is shorter is not a digit, as a fraction of the picture's longer edge
 BLANK = "blank, or too faint or too small to read"
 
@@ -110,7 +110,8 @@ def is_light(image):
 
 def find_ink(image):
     """How much ink is where: float (H, W), from 0 (paper) to 1 (ink)."""
-    if not is_light(image):
+    light = is_light(image)
+    if not light:
         image = ImageOps.invert(image)
     # The paper, without the digit: closing erases all that is dark and narrower than the window
     # and keeps slow changes of light, even the edge of a shadow.
@@ -121,8 +122,10 @@ def find_ink(image):
     paper = small.filter(ImageFilter.GaussianBlur(1)).resize(image.size, Image.Resampling.BICUBIC)
     if max(image.size) > 200:  # large enough not to lose anything but noise
         image = image.filter(ImageFilter.GaussianBlur(1))
-    # Less light makes the ink's contrast smaller in proportion, hence a ratio.
-    ink = 1 - np.asarray(image, dtype=float) / np.maximum(np.asarray(paper, dtype=float), 1)
+    paper = np.maximum(np.asarray(paper, dtype=float), 1)
+    ink = paper - np.asarray(image)
+    # Where less light falls on paper, dark ink differs less from it, in proportion.
+    ink /= paper if light else 255
     # Noise lifts the closing above the paper. Its level and standard deviation come from the
     # lowest quarter, which is paper even where a fat digit fills the picture; 0.67 and 1.64 are
     # those percentiles of a normal distribution.

@@ -148,7 +148,7 @@ def main():
     for pen in (3, 8, 16, 30, 50):
         chance = np.random.default_rng(1)
         masks = [(digit, draw(digit, hand, pen, chance))
-                 for hand in range(10) for digit in range(10)]
+                 for hand in range(10) for digit in range(10) for _ in range(2)]
         wrong += row(f"drawn, line {pen / 3:.0f} % of the height", masks)
     ttf = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
     fonts = args.fonts or [ttf / f"{name}.ttf" for name in (

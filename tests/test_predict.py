@@ -209,7 +209,9 @@ def test_formats(seven, tmp_path, capsys, name):
     assert (status, errors) == (0, [])
     assert lines[0][1] == 7
     prepared = np.asarray(predict.prepare(predict.read_picture(path)), dtype=float)
-    assert np.corrcoef(prepared.ravel(), np.asarray(seven).ravel())[0, 1] > 0.95
+    # Two to sixteen shades make the strokes a little wider or thinner.
+    likeness = np.corrcoef(prepared.ravel(), np.asarray(seven).ravel())[0, 1]
+    assert likeness > (0.8 if "palette" in name or "bilevel" in name else 0.95)
 
 
 @pytest.mark.parametrize(("orientation", "undo"), [
@@ -344,12 +346,14 @@ def test_usage(capsys, argv):
     assert re.fullmatch(r"predict\.py: error: .+\n", err)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"junk" * 99, {"model": {}}, [1, 2],
+@pytest.mark.parametrize("content", [None, b"", b"junk" * 99, "cut", {"model": {}}, [1, 2],
                                      {"recipe": {"net": "Dataset", "dropout": None}, "model": {}},
                                      {"recipe": {"net": "LeNet5", "dropout": None}, "model": {}}])
 def test_bad_weights(seven, tmp_path, capsys, content):
     seven.save(tmp_path / "7.png")
     path = tmp_path / "weights.pt"
+    if content == "cut":
+        content = WEIGHTS.read_bytes()[:5000]
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content is not None:

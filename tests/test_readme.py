@@ -35,7 +35,8 @@ def workplace(tmp_path, monkeypatch, small_idx, digits):
         for path in Path("logs/report").glob(pattern):
             for name in (path.name, path.name.replace("lenet-seed", "lenet-lr0.05-seed")):
                 shutil.copy(path, Path("logs") / name)
-    Image.fromarray(digits["test"][0][0]).save("photo.png")
+    for name in ("photo.png", "scan.jpg"):
+        Image.fromarray(digits["test"][0][0]).save(name)
     shutil.copy(ROOT / "README.md", "README.md")
     monkeypatch.setattr(report, "README", Path("README.md"))
     return small_idx
