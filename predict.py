@@ -31,7 +31,7 @@ BOX = 20  # NIST's digits fit a box of 20x20 pixels ...
 CENTRE = 14  # ... and have their centre of mass on this pixel (measured: 14.0 ± 0.3)
 STROKE = (2.0, 3.7)  # pixels: MNIST's, from the lower quartile to the 95th percentile
 FAINT = 20 / 255  # what differs from the paper by less, as a fraction of its light, is not ink
-SPECK = 1 / 32  # what is shorter is not a digit, as a fraction of the picture's longer edge
+SPECK = 1 / 24  # of the longer edge; what is shorter, with one pixel in 128 around it, is no digit
 BLANK = "blank, or too faint or too small to read"
 
 

@@ -293,6 +293,14 @@ def make_noise():
     return file.getvalue()
 
 
+def make_dust():
+    dust = Image.new("L", (400, 300), "white")
+    for x, y in np.random.default_rng(0).uniform(10, 290, (8, 2)):
+        ImageDraw.Draw(dust).ellipse([x, y, x + 2, y + 2], fill=0)
+    dust.save(file := io.BytesIO(), "PNG")
+    return file.getvalue()
+
+
 def plain(grey, size):
     Image.new("L", size, grey).save(file := io.BytesIO(), "PNG")
     return file.getvalue()
@@ -303,6 +311,7 @@ FAULTS = {
     "black.png": (plain(0, (28, 28)), "blank"),
     "dot.png": (plain(128, (1, 1)), "blank"),
     "paper.jpg": (make_noise(), "blank"),
+    "dust.png": (make_dust(), "blank"),
     "empty.png": (b"", "an empty file"),
     "text.png": (b"seven\n" * 50, "not an image"),
     "cut.png": (plain(255, (200, 100))[:60], "not readable"),
