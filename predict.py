@@ -55,7 +55,8 @@ def read_picture(path):
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.draft("L", (WORK, WORK))  # a JPEG decodes smaller and faster
-                return to_grey(ImageOps.exif_transpose(image))
+                ImageOps.exif_transpose(image, in_place=True)
+                return to_grey(image)
     except PictureError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
