@@ -270,7 +270,7 @@ def draw_filters(path, image):
     """
     model = LeNet5()
     try:
-        content = torch.load(path, weights_only=True)
+        content = runs.load_checkpoint(path)
         model.load_state_dict(content.get("model", content))
     except Exception as error:  # a file that is not ours fails anywhere, in any way
         raise RunError(f"{path}: no weights of LeNet-5 ({type(error).__name__})") from None

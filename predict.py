@@ -219,7 +219,7 @@ def load_net(path):
     """The net of a checkpoint of main.py, ready to predict. Raises RunError."""
     nets = {recipe.net.__name__: recipe.net for recipe in RECIPES.values()}
     try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        checkpoint = runs.load_checkpoint(path)
         kind, dropout = nets[checkpoint["recipe"]["net"]], checkpoint["recipe"]["dropout"]
         net = kind() if dropout is None else kind(dropout)
         net.load_state_dict(checkpoint["model"])

@@ -83,16 +83,21 @@ def save_checkpoint(path, content):
     write_atomically(path, buffer.getvalue())
 
 
+def load_checkpoint(path):
+    """Reads what save_checkpoint wrote, onto the CPU. Fails in many ways on any other file."""
+    with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
+        if damaged := archive.testzip():
+            raise ValueError(damaged)
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
 def restore(path, identity, model, optimizer):
     """Loads a checkpoint into model and optimizer; returns its history and errors.
 
     Raises RunError if it is damaged, not ours, or of another seed, recipe or data than `identity`.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
-            if damaged := archive.testzip():
-                raise ValueError(damaged)
-        checkpoint = torch.load(path, weights_only=True)
+        checkpoint = load_checkpoint(path)
         theirs, ours = ({"seed": which["seed"], **which["recipe"], **which["data"]}
                         for which in (checkpoint, identity))
         differing = [key for key in ours if theirs.get(key) != ours[key]]
