@@ -220,6 +220,16 @@ def validation_table(series):
     return table(["run", "accuracy on the 10,000 held-out images, %", "n"], rows)
 
 
+def cost(series, held_out):
+    """What the runs took: the seconds of all their epochs, training and evaluation."""
+    counted = []
+    for chosen in (series, held_out):
+        all_runs = [run for each in chosen.values() for run in each]
+        seconds = sum(row["seconds"] for run in all_runs for row in run["history"])
+        counted.append(f"{len(all_runs)} runs, {seconds / 3600:.1f} hours")
+    return f"By their logs: on the test set {counted[0]}; on held-out images {counted[1]}."
+
+
 def example(series):
     """What `python report.py` prints for the README's example."""
     names = "mlp-validate", "mlp-lr0.1-validate"
@@ -250,6 +260,7 @@ def render(text, log_dir=REPORT):
         "tests": paired_tests(series),
         "sampling": sampling_error(series),
         "validation": validation_table(held_out),
+        "cost": cost(series, held_out),
     })
 
 

@@ -17,7 +17,7 @@ def write_series(folder, name, accuracies, errors=(), recipe=RECIPES["lenet"], s
     recipe = replace(recipe, epochs=1)
     for seed, accuracy in enumerate(accuracies):
         row = {"epoch": 1, "learning_rate": 0.1, "train_loss": 0.5, "train_accuracy": 0.9,
-               "test_loss": 0.4, "test_accuracy": accuracy, "seconds": 1.0}
+               "test_loss": 0.4, "test_accuracy": accuracy, "seconds": 450.0}
         data = {"train": {"size": 60_000}, "test": {"size": size}}
         summary = {"model": name, "seed": seed, "evaluated_on": "test", "data": data,
                    "recipe": {**asdict(recipe), "net": recipe.net.__name__}, "parameters": 61_706}
@@ -101,7 +101,7 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
         write_series(tmp_path, name, values, errors, RECIPES[name])
     series = runs.read_series(tmp_path)
     text = report.results_table(series)
-    assert "| `lenet` | 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 | 1.0 |" in text
+    assert "| `lenet` | 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 | 450.0 |" in text
     text = report.ablation_table(series)
     assert "| `lenet_reg` | 99.53 ± 0.04 | +0.41 | +0.28 to +0.54 | 2 |" in text
     assert "- No difference between `lenet_dropout` and `lenet` that 2 seeds could show" in text
@@ -111,6 +111,8 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     text = report.sampling_error(series)
     assert "99.53 % of 10,000 images (`lenet_reg`)" in text
     assert "misreads 0 of the 15" in text
+    # Eight runs of one epoch of 450 seconds.
+    assert "on the test set 8 runs, 1.0 hours" in report.cost(series, {})
 
 
 def test_the_readme_shows_what_the_logs_say():
