@@ -80,7 +80,7 @@ def describe(run):
     recipe = dict(run["recipe"])
     words = [f"{recipe.pop('net')}, {run['parameters']:,} parameters"]
     if not recipe["augment"]:
-        for bound in ("rotation", "translation", "scaling", "shear"):
+        for bound in ("rotation", "translation", "scaling", "shear", "thickening"):
             recipe.pop(bound)
     for field, value in recipe.items():
         field = field.replace("_", " ")

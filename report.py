@@ -199,14 +199,18 @@ def sampling_error(series):
     name = "lenet_record" if "lenet_record" in series else "lenet_reg"
     fraction = accuracies(series[name]).mean() / 100
     low, high = wilson(fraction, 10_000)
-    found = len(misread(series[name][0]) & set(DOUBTFUL_LABELS))
+    sets = [misread(run) for run in series[name]]
+    found, by_all = len(sets[0] & set(DOUBTFUL_LABELS)), set.intersection(*sets)
     return (
         f"The test set is a sample too: {100 * fraction:.2f} % of 10,000 images (`{name}`) leave a "
         f"95 % interval (Wilson) of {100 * low:.2f} to {100 * high:.2f} % for digits of the same "
         f"kind. {len(DOUBTFUL_LABELS)} of its labels are doubtful (fewer than 3 of 5 reviewers kept"
         f" them: Northcutt et al. 2021), so a net that reads as those reviewers do scores about "
         f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %, and what lies above that is no merit. Seed "
-        f"{series[name][0]['seed']} of `{name}` misreads {found} of the {len(DOUBTFUL_LABELS)}.")
+        f"{series[name][0]['seed']} of `{name}` misreads {found} of the {len(DOUBTFUL_LABELS)}. "
+        f"{len(by_all)} images are misread by all {len(sets)} of its nets, "
+        f"{len(by_all & set(DOUBTFUL_LABELS))} of the doubtful among them; "
+        f"{len(set.union(*sets))} by one at least.")
 
 
 def parameter_tables():

@@ -259,6 +259,24 @@ def test_each_image_has_its_own_map_uniform_in_the_bounds(kinds, padded):
     np.testing.assert_allclose(found, np.stack(oracle), atol=1e-3)
 
 
+def test_thickening_goes_towards_the_maximum_of_the_neighbourhood(padded):
+    images = padded[:1].expand(1000, -1, -1, -1)
+    torch.manual_seed(0)
+    found = Distortion(thickening=0.8)(images)
+    around = np.pad(padded[0, 0].numpy(), 1)
+    windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3))
+    gain = torch.tensor(windows.max((2, 3))) - padded[0, 0]
+    most = np.unravel_index(gain.argmax().item(), gain.shape)
+    fraction = (found - images)[:, 0, *most] / gain[most]  # (1000,)
+    torch.testing.assert_close(found[:, 0], images[:, 0] + fraction[:, None, None] * gain,
+                               atol=1e-4, rtol=0)
+    kept = fraction.abs() < 1e-4
+    assert 440 < kept.sum() < 560  # half; the chance of missing this is below 1 of 1000
+    amounts = fraction[~kept].sort().values / 0.8
+    distance = (amounts - torch.linspace(0, 1, len(amounts))).abs().max()
+    assert distance < 1.95 / np.sqrt(len(amounts))  # Kolmogorov's, as above
+
+
 def test_rotation_equals_torchvisions(padded):
     maps = measure_maps(Distortion(rotation=30), len(padded))
     torch.manual_seed(0)

@@ -268,8 +268,8 @@ def test_the_caption_names_every_setting(tmp_path):
     caption = plot.describe(runs.read_series(tmp_path)["lenet_reg"][0])
     assert caption.replace("\xa0", " ").replace("\n", " ") == (
         "RegularizedLeNet5, 61,706 parameters, dropout 0.1, weight decay 0.0005, augment, "
-        "rotation 12.0, translation 2.0, scaling 0.12, shear 10.0, epochs 3, batch size 128, "
-        "lr 0.1, warmup 0.15, momentum 0.9, nesterov")
+        "rotation 12.0, translation 2.0, scaling 0.12, shear 10.0, no thickening, epochs 3, "
+        "batch size 128, lr 0.1, warmup 0.15, momentum 0.9, nesterov")
     write_series(tmp_path, "mlp_wide")
     caption = plot.describe(runs.read_series(tmp_path)["mlp_wide"][0])
     assert caption.replace("\xa0", " ").replace("\n", " ") == (

@@ -110,7 +110,7 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     assert "`lenet` alone misreads 0 images, `mlp` alone 110" in text
     text = report.sampling_error(series)
     assert "99.53 % of 10,000 images (`lenet_reg`)" in text
-    assert "misreads 0 of the 15" in text
+    assert "misreads 0 of the 15. 50 images are misread by all 2 of its nets, 0 of the " in text
     # Eight runs of one epoch of 450 seconds.
     assert "on the test set 8 runs, 1.0 hours" in report.cost(series, {})
 
