@@ -163,7 +163,8 @@ def draw_ablation(series):
         return ", ".join(words for words, holds in (
             (f"dropout {recipe['dropout']}", recipe["dropout"]),
             (f"decay {recipe['weight_decay']}", recipe["weight_decay"]),
-            ("augmented", recipe["augment"])) if holds) or "no regularisation"
+            ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
+            if holds) or "no regularisation"
 
     rows = [(f"{NAMES[name]}, {series[name][0]['recipe']['epochs']} epochs\n"
              f"{parts(series[name][0]['recipe'])}", series[name])

@@ -305,7 +305,7 @@ def test_ablation_shows_every_seed_the_mean_and_the_deviation(tmp_path):
         "LeNet_weight_decay, 3 epochs\ndecay 0.0005", "LeNet_augmentation, 4 epochs\naugmented",
         "LeNet_regularization, 5 epochs\ndropout 0.1, decay 0.0005, augmented",
         "LeNet_heavy, 6 epochs\ndropout 0.5, decay 0.01, augmented",
-        "LeNet_record, 7 epochs\ndecay 0.0005, augmented"]
+        "LeNet_record, 7 epochs\ndecay 0.0005, augmented, thickened"]
     low, high = figure.axes[0].get_xlim()
     for name, (_, dots, mean, ends) in zip(names, rows, strict=True):
         assert dots == pytest.approx(finals[name])
