@@ -13,6 +13,7 @@ import argparse
 import math
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +201,9 @@ def sampling_error(series):
     fraction = accuracies(series[name]).mean() / 100
     low, high = wilson(fraction, 10_000)
     sets = [misread(run) for run in series[name]]
-    found, by_all = len(sets[0] & set(DOUBTFUL_LABELS)), set.intersection(*sets)
+    found = len(sets[0] & set(DOUBTFUL_LABELS))
+    times = Counter(index for each in sets for index in each)
+    by_most = {index for index, count in times.items() if 2 * count > len(sets)}
     return (
         f"The test set is a sample too: {100 * fraction:.2f} % of 10,000 images (`{name}`) leave a "
         f"95 % interval (Wilson) of {100 * low:.2f} to {100 * high:.2f} % for digits of the same "
@@ -208,9 +211,9 @@ def sampling_error(series):
         f" them: Northcutt et al. 2021), so a net that reads as those reviewers do scores about "
         f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %, and what lies above that is no merit. Seed "
         f"{series[name][0]['seed']} of `{name}` misreads {found} of the {len(DOUBTFUL_LABELS)}. "
-        f"{len(by_all)} images are misread by all {len(sets)} of its nets, "
-        f"{len(by_all & set(DOUBTFUL_LABELS))} of the doubtful among them; "
-        f"{len(set.union(*sets))} by one at least.")
+        f"{len(by_most)} images are misread by more than half of its {len(sets)} nets, "
+        f"{len(by_most & set(DOUBTFUL_LABELS))} of the doubtful among them; {len(times)} by one or "
+        "more.")
 
 
 def parameter_tables():
