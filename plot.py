@@ -105,7 +105,8 @@ def draw_curves(name, series, quantity):
         values = factor * np.array([[row[f"{column}_{quantity}"] for row in run["history"]]
                                     for run in series])  # (seeds, epochs)
         mean = values.mean(axis=0)
-        last = f"{mean[-1]:.2f} %" if quantity == "accuracy" else f"{mean[-1]:.3g}"
+        last = values[:, -1].mean()  # summed in the order of report.py: ties round alike
+        last = f"{last:.2f} %" if quantity == "accuracy" else f"{last:.3g}"
         ax.plot(epochs, mean, line, color=colour, marker=".", markersize=4,
                 label=f"{label}: {last}")
         if len(series) > 1:

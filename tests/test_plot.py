@@ -17,6 +17,7 @@ from PIL import Image
 
 import main
 import plot
+import report
 import runs
 from main import RECIPES
 from model import LeNet5
@@ -199,6 +200,13 @@ def test_curves_are_the_mean_and_the_band_the_extremes(tmp_path, quantity, facto
     assert ax.get_ylabel() == {"accuracy": "accuracy (%)",
                                "loss": "loss (cross entropy, nats)"}[quantity]
     assert ax.get_yscale() == {"accuracy": "function", "loss": "log"}[quantity]
+
+
+def test_legends_of_the_report_say_what_its_tables_say():
+    for name, series in runs.read_series(report.REPORT).items():
+        figure = plot.draw_curves(name, series, "accuracy")
+        test = next(label for label in legend_labels(figure) if label.startswith("test"))
+        assert test == f"test: {report.accuracies(series).mean():.2f} %", name
 
 
 def test_one_seed_has_no_band(tmp_path):
