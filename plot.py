@@ -81,7 +81,7 @@ def describe(run):
     words = [f"{recipe.pop('net')}, {run['parameters']:,} parameters"]
     if not recipe["augment"]:
         for bound in ("rotation", "translation", "scaling", "shear", "thickening"):
-            recipe.pop(bound)
+            recipe.pop(bound, None)
     for field, value in recipe.items():
         field = field.replace("_", " ")
         words.append(f"no {field}" if not value else field if value is True else f"{field} {value}")
@@ -164,7 +164,7 @@ def draw_ablation(series):
         return ", ".join(words for words, holds in (
             (f"dropout {recipe['dropout']}", recipe["dropout"]),
             (f"decay {recipe['weight_decay']}", recipe["weight_decay"]),
-            ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
+            ("augmented", recipe["augment"]), ("thickened", recipe.get("thickening")))
             if holds) or "no regularisation"
 
     rows = [(f"{NAMES[name]}, {series[name][0]['recipe']['epochs']} epochs\n"
