@@ -126,6 +126,8 @@ class Distortion(nn.Module):
     1993, "Efficient Pattern Recognition Using a New Transformation Distance".
     """
 
+    bounds = ("rotation", "translation", "scaling", "shear", "thickening")  # its arguments
+
     def __init__(self, rotation=0.0, translation=0.0, scaling=0.0, shear=0.0, thickening=0.0):
         super().__init__()
         self.rotation, self.shear = math.radians(rotation), math.radians(shear)
@@ -144,11 +146,11 @@ class Distortion(nn.Module):
         scale_x, scale_y = 1 / (1 + chance[2:4] * self.scaling)  # of the map back: its inverse
         shift_x = chance[4] * self.translation * 2 / width  # the grid spans [-1, 1]
         shift_y = chance[5] * self.translation * 2 / height
-        # From output to input position: rotation @ shear @ scaling, then the shift. (B, 2, 3)
-        row_x = torch.stack([cos * scale_x, (cos * slant - sin) * scale_y, shift_x], dim=1)
-        row_y = torch.stack([sin * scale_x, (sin * slant + cos) * scale_y, shift_y], dim=1)
-        maps = torch.stack([row_x, row_y], dim=1)
-        of_x, of_y, shift = maps[..., None, None].unbind(2)  # (B, 2, 1, 1) each
+        # From output to input position: rotation @ shear @ scaling, then the shift; (B, 2) each.
+        of_x = torch.stack([cos * scale_x, sin * scale_x], dim=1)
+        of_y = torch.stack([(cos * slant - sin) * scale_y, (sin * slant + cos) * scale_y], dim=1)
+        shift = torch.stack([shift_x, shift_y], dim=1)
+        of_x, of_y, shift = (column[..., None, None] for column in (of_x, of_y, shift))
         # F.affine_grid, written out: on a CPU it takes longer than the resampling itself.
         x = torch.linspace(-1, 1, width, device=images.device) * (width - 1) / width
         y = torch.linspace(-1, 1, height, device=images.device) * (height - 1) / height

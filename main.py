@@ -167,7 +167,7 @@ def find_errors(model, loader):
 def load_data(recipe, args):
     """Training set, test set (--validate: held-out training images), and what identifies them."""
     side = recipe.net.image_size
-    bounds = recipe.rotation, recipe.translation, recipe.scaling, recipe.shear, recipe.thickening
+    bounds = (getattr(recipe, bound) for bound in Distortion.bounds)
     distortion = Distortion(*bounds) if recipe.augment else None
     train_set = MNIST(args.data_dir, True, make_transform(side, distortion), args.device)
     test_set = MNIST(args.data_dir, args.validate, make_transform(side), args.device)

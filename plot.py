@@ -32,7 +32,7 @@ import runs
 from dataset import CLASSES, DATA_DIR, MNIST, DataError, Distortion, make_transform
 from main import RECIPES
 from model import LeNet5
-from report import ABLATION, DOUBTFUL_LABELS
+from report import ABLATION, DOUBTFUL_LABELS, accuracies
 from runs import RunError
 
 NAMES = {  # of series, in files and titles; any other series goes by its own name
@@ -80,7 +80,7 @@ def describe(run):
     recipe = dict(run["recipe"])
     words = [f"{recipe.pop('net')}, {run['parameters']:,} parameters"]
     if not recipe["augment"]:
-        for bound in ("rotation", "translation", "scaling", "shear", "thickening"):
+        for bound in Distortion.bounds:
             recipe.pop(bound, None)
     for field, value in recipe.items():
         field = field.replace("_", " ")
@@ -131,7 +131,7 @@ def draw_dots(rows, title):
     ax = figure.subplots()
     ends = []
     for y, (_, series) in enumerate(rows):
-        values = [100 * run["final"]["test_accuracy"] for run in series]
+        values = accuracies(series)
         mean, n = np.mean(values), len(values)
         spread = np.std(values, ddof=1) if n > 1 else 0
         ax.plot(values, np.full(n, y + 0.22), "o", color=VERMILLION, alpha=0.6, markersize=4,
@@ -153,7 +153,7 @@ def draw_dots(rows, title):
 def draw_comparison(series):
     """Every series measured on the test set, with its parameters, best at the top; a Figure."""
     rows = sorted(series.items(), reverse=True,
-                  key=lambda row: np.mean([run["final"]["test_accuracy"] for run in row[1]]))
+                  key=lambda row: accuracies(row[1]).mean())
     return draw_dots([(f"{NAMES.get(name, name)}\n{members[0]['parameters']:,} parameters", members)
                       for name, members in rows], "Accuracy and size of the nets")
 
@@ -197,7 +197,7 @@ def draw_samples(images, labels):
     images: uint8 (N, 1, 28, 28); labels: int64 (N,)
     """
     recipe = RECIPES["lenet_reg"]
-    distortion = Distortion(recipe.rotation, recipe.translation, recipe.scaling, recipe.shear)
+    distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
     firsts = [images[labels == digit][:1] for digit in range(CLASSES)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

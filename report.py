@@ -81,6 +81,11 @@ def examples(run):
     return size // 6 if run["evaluated_on"] == "validation" else size
 
 
+def error_counts(series):
+    """Last epoch's misread images of each run."""
+    return [runs.count_errors(run["final"], examples(run)) for run in series]
+
+
 def spread(values, digits=2):
     """Mean ± standard deviation (n - 1) in words."""
     deviation = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
@@ -125,16 +130,14 @@ def compare(name_a, name_b, series_a, series_b):
     a, b = pair_up(series_a, series_b)
     lines = []
     for name, chosen in ((name_a, a), (name_b, b)):
-        n = examples(chosen[0])
-        errors = [runs.count_errors(run["final"], n) for run in chosen]
-        lines.append(f"{name}: {spread(accuracies(chosen))} %, errors of {n:,}: "
+        errors = error_counts(chosen)
+        lines.append(f"{name}: {spread(accuracies(chosen))} %, errors of {examples(chosen[0]):,}: "
                      f"{np.mean(errors):g} ({min(errors)} to {max(errors)}), {len(chosen)} seed(s)")
     if a[0]["recipe"] != b[0]["recipe"]:
         difference = runs.describe_difference(a[0]["recipe"], b[0]["recipe"])
         lines.append(f"recipes differ in {difference}")
-    for run_a, run_b in zip(a, b, strict=True):
-        one, other = (100 * run["final"]["test_accuracy"] for run in (run_a, run_b))
-        lines.append(f"  seed {run_a['seed']}: {one:.2f} % and {other:.2f} %, {one - other:+.2f}")
+    for run, one, other in zip(a, accuracies(a), accuracies(b), strict=True):
+        lines.append(f"  seed {run['seed']}: {one:.2f} % and {other:.2f} %, {one - other:+.2f}")
     return "\n".join([*lines, judge(name_a, name_b, a, b)])
 
 
@@ -147,8 +150,7 @@ def table(header, rows):
 def results_table(series):
     rows = []
     for name, chosen in series.items():
-        n = examples(chosen[0])
-        errors = [runs.count_errors(run["final"], n) for run in chosen]
+        errors = error_counts(chosen)
         train = np.array([100 * run["final"]["train_accuracy"] for run in chosen])
         seconds = [row["seconds"] for run in chosen for row in run["history"]]
         rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",

@@ -250,6 +250,8 @@ def test_the_ablation_adds_up_to_the_regularised_net():
     for name, field in (("lenet_dropout", "dropout"), ("lenet_decay", "weight_decay"),
                         ("lenet_augment", "augment")):
         assert getattr(main.RECIPES[name], field) == getattr(reg, field)
+    freed = {field: getattr(reg, field) for field in ("epochs", "dropout", "thickening")}
+    assert dataclasses.replace(main.RECIPES["lenet_record"], **freed) == reg
 
 
 # What a run is given
