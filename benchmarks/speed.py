@@ -19,7 +19,7 @@ AMD EPYC, torch 2.14.1, batches of 128, medians of 5 and more):
 | channels_last, LeNetWide, batch 256 | 6,300 | 5,400 |
 | channels_last, evaluation | 39,800 | 18,800 |
 | index tensors instead of lists | 18,200 | 17,800 |
-| affine grid written out (the distortion alone) | 304,000 | 114,000 |
+| affine grid written out (the distortion alone) | 313,000 | 112,000 |
 
 Differences below 5 % are within the spread. Left out: transforming the images once where nothing is
 augmented (18,200 and 17,700), since the floats take 280 MB. Without effect: fused SGD (19,600;
