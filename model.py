@@ -45,6 +45,8 @@ class RegularizedLeNet5(LeNet5):
     Weight decay and augmentation, the rest of the regularisation, belong to the training.
     """
 
+    has_dropout = True
+
     def __init__(self, dropout):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
@@ -75,6 +77,7 @@ class LeNetWide(nn.Module):
     """Three padded convolutions, tanh and average pooling on 28x28 images: 142,346 parameters."""
 
     image_size = 28
+    has_dropout = True
 
     def __init__(self, dropout):
         super().__init__()
@@ -98,6 +101,7 @@ class MLPWide(nn.Module):
     """Two hidden layers with dropout on 28x28 images: 109,386 parameters."""
 
     image_size = 28
+    has_dropout = True
 
     def __init__(self, dropout):
         super().__init__()
@@ -110,6 +114,11 @@ class MLPWide(nn.Module):
         x = self.dropout(F.relu(self.fc1(images.flatten(1))))  # (B, 128)
         x = self.dropout(F.relu(self.fc2(x)))  # (B, 64)
         return self.fc3(x)  # (B, 10)
+
+
+def make_net(net, dropout):
+    """A net of a class of this file; dropout: a probability, or None where the class has none."""
+    return net() if dropout is None else net(dropout)
 
 
 def parameter_table(model):
