@@ -8,6 +8,7 @@
   (c) `train.tar` and `test.tar` (or `.tar.gz`) of such PNG files, read without unpacking.
 """
 
+import copy
 import gzip
 import io
 import math
@@ -21,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 DATA_DIR = Path(__file__).parent / "data"  # the MNIST that travels with the repository
@@ -72,6 +73,12 @@ class MNIST(Dataset):
             return self.transform(images[None])[0], labels
         return self.transform(images), labels
 
+    def select(self, index):
+        """The data set of the images at `index`, an int64 tensor (M,), in that order."""
+        selected = copy.copy(self)
+        selected.images, selected.labels = self.images[index], self.labels[index]
+        return selected
+
     def fingerprint(self):
         """What tells this data set from another: its size and two checksums (ints)."""
         return {
@@ -86,8 +93,9 @@ def make_transform(image_size, distortion=None):
     steps = [
         v2.Pad((image_size - SIDE) // 2),  # uint8 (B, 1, image_size, image_size), 0 is background
         v2.ToDtype(torch.float32, scale=True),  # float32, [0, 1]
+        # Not v2.Normalize: it makes tensors of the two, and a GPU waits for them in every batch.
         # In place is safe here: the step before has just made the tensor.
-        v2.Normalize((MEAN,), (STD,), inplace=True),  # mean about 0, standard deviation about 1
+        v2.Lambda(lambda images: images.sub_(MEAN).div_(STD)),  # mean about 0, deviation about 1
     ]
     if distortion is not None:
         steps.insert(2, distortion)  # before normalising, so that what moves in is background (0)
@@ -104,12 +112,17 @@ def hold_out(train_set, test_set):
     rest, sixth = order[len(order) // 6 :], order[: len(order) // 6]
     if len(sixth) == 0:
         raise DataError(f"{train_set.data_dir}: too few training images to hold a sixth out")
-    return Subset(train_set, rest), Subset(test_set, sixth)
+    return train_set.select(rest), test_set.select(sixth)
 
 
 def make_loader(dataset, batch_size, shuffle):
-    """A DataLoader that asks `dataset` for one batch of indices at a time; the last is ragged."""
+    """A DataLoader that asks an MNIST for one batch of indices at a time; the last is ragged.
+
+    The order is drawn on the CPU, the same for every device, and moved to the images at once: an
+    index tensor on the CPU would make a GPU wait in every batch.
+    """
     order = torch.randperm(len(dataset)) if shuffle else torch.arange(len(dataset))
+    order = order.to(dataset.labels.device)
     return DataLoader(dataset, sampler=order.split(batch_size), batch_size=None)
 
 

@@ -178,12 +178,18 @@ def test_hold_out_is_disjoint_complete_and_always_the_same(small_idx):
         splits.append(dataset.hold_out(train_set, validation_set))
     (rest, sixth), again = splits
     assert (len(rest), len(sixth)) == (500, 100)
-    assert sorted([*rest.indices.tolist(), *sixth.indices.tolist()]) == list(range(600))
-    assert sixth.indices.tolist() != list(range(100)), "drawn, not the first ones"
+    place = {image.tobytes(): i for i, image in enumerate(MNIST(small_idx, True).images.numpy())}
+    assert len(place) == 600
+    places = [[place[image.tobytes()] for image in part.images.numpy()] for part in (rest, sixth)]
+    assert sorted(places[0] + places[1]) == list(range(600))
+    assert places[1] != list(range(100)), "drawn, not the first ones"
+    for part, indices in zip((rest, sixth), places, strict=True):
+        assert torch.equal(part.labels, train_set.labels[indices])
     for one, other in zip(splits[0], again, strict=True):
-        assert torch.equal(one.indices, other.indices)
+        assert torch.equal(one.images, other.images)
     assert rest[[0, 1]][0].shape == (2, 1, 32, 32)  # each with its own transform
-    assert torch.equal(sixth[[0, 1]][0], MNIST(small_idx, True)[sixth.indices[:2]][0])
+    assert torch.equal(sixth[[0, 1]][0], validation_set[places[1][:2]][0])
+    assert (len(train_set), len(validation_set)) == (600, 600)
 
 
 def test_hold_out_of_next_to_nothing(small_digits, tmp_path):
