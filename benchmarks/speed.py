@@ -203,7 +203,7 @@ def make_pipelines(folder, slow, fast):
     for kind, model in {"plain": "lenet", "augmented": "lenet_augment"}.items():
         args = main.parse(["--model", model, "--device", "cpu"])
         train_set, _, _ = main.load_data(args.recipe, args)
-        ours[kind] = Subset(train_set, many)
+        ours[kind] = train_set.select(many)
     recipe = args.recipe  # the amounts of distortion
     shift = recipe.translation / 28
     affine = transforms.RandomAffine(
