@@ -99,6 +99,12 @@ def environment(device):
     }
 
 
+def emulates_bf16(device):
+    """Whether bfloat16 is slower than float32 on `device`: on a CPU without instructions for it."""
+    return device == "cpu" and not (
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def run(script, work, argv, failures, stopped="stopped"):
     """work(argv) with its faults as one line on stderr; returns the exit status.
 

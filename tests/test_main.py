@@ -539,3 +539,40 @@ def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
     assert (log["data"]["train"]["size"], log["data"]["test"]["size"]) == (60000, 10000)
     assert log["final"]["test_accuracy"] > 0.975
     assert len(log["errors"]) == round(10000 * (1 - log["final"]["test_accuracy"]))
+
+
+# bfloat16
+
+@pytest.mark.parametrize("emulates", [True, False])
+def test_bfloat16_is_hinted_at_where_it_is_slow(train, capsys, monkeypatch, emulates):
+    monkeypatch.setattr(main.command, "emulates_bf16", lambda device: emulates)
+    assert train("--epochs", "1", "--bf16") == 0
+    assert ("emulates bfloat16" in capsys.readouterr().out) == emulates
+    assert train("--epochs", "1") == 0
+    assert "emulates" not in capsys.readouterr().out
+
+
+def test_bfloat16_is_the_forward_pass_of_training_only(train, tmp_path, monkeypatch):
+    kinds = {True: set(), False: set()}
+    forward = nn.Conv2d.forward
+
+    def spy(self, images):
+        maps = forward(self, images)
+        kinds[self.training].add(maps.dtype)
+        return maps
+
+    monkeypatch.setattr(nn.Conv2d, "forward", spy)
+    assert train("--epochs", "2", "--bf16") == 0
+    assert kinds == {True: {torch.bfloat16}, False: {torch.float32}}
+    name = "lenet-epochs2-bf16-seed0"
+    checkpoint = read_checkpoint(name, tmp_path)
+    momenta = [state["momentum_buffer"] for state in checkpoint["optimizer"]["state"].values()]
+    assert {tensor.dtype for tensor in [*checkpoint["model"].values(), *momenta]} == {torch.float32}
+    assert train("--epochs", "2", "--bf16", "--restart") == 0
+    again = read_checkpoint(name, tmp_path)["model"]
+    assert all(torch.equal(again[key], checkpoint["model"][key]) for key in again)
+    assert train("--epochs", "2") == 0
+    plain = read_checkpoint("lenet-epochs2-seed0", tmp_path)["model"]
+    for key, weight in plain.items():  # the same training, but for its rounding
+        torch.testing.assert_close(again[key], weight, rtol=0.1, atol=0.02)
+        assert not torch.equal(again[key], weight)
