@@ -8,6 +8,8 @@ import errno
 import json
 import os
 import statistics
+import tracemalloc
+import zipfile
 
 import pytest
 import torch
@@ -123,6 +125,23 @@ def test_failed_checkpoint_leaves_the_old_one(tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"run\.pt"):
         runs.save_checkpoint(path, {"epoch": 2})
     assert torch.load(path, weights_only=True) == {"epoch": 1}
+
+
+def test_compressed_checkpoint_is_refused_before_it_fills_the_memory(tmp_path):
+    path, packed = tmp_path / "run.pt", tmp_path / "packed.pt"
+    runs.save_checkpoint(path, {"model": torch.zeros(2**24)})
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as copy:
+        for name in whole.namelist():
+            copy.writestr(name, whole.read(name))
+    assert runs.load_checkpoint(path)["model"].shape == (2**24,)
+    assert packed.stat().st_size < 300_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="compressed"):
+            runs.load_checkpoint(packed)
+        assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
+    finally:
+        tracemalloc.stop()
 
 
 def test_folder_is_made_with_its_parents(tmp_path):
