@@ -463,6 +463,8 @@ def fault(folder):
 @pytest.mark.parametrize(("good", "changed", "words"), BAD,
                          ids=lambda value: value if isinstance(value, str) else next(iter(value)))
 def test_bad_data_end_in_one_line_that_names_the_file(good, changed, words, tmp_path):
+    if sys.platform == "win32" and any("\n" in name for name in changed):
+        pytest.skip("no name of a file holds a line break on Windows")
     folder = write_files(tmp_path / "data", GOOD[good])
     assert_equal(read_both(folder), dict.fromkeys(SPLITS, (PICTURES, DIGITS)))
     write_files(folder, changed)
@@ -535,6 +537,7 @@ def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGPIPE on Windows")
 def test_a_reader_that_has_enough_ends_it_in_silence():
     script = [sys.executable, dataset.__file__]
     with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
