@@ -247,8 +247,11 @@ def blaming(path):
 
 def load_checkpoint(path):
     """Reads a checkpoint, onto the CPU. Fails in many ways on any other file."""
-    with zipfile.ZipFile(path) as archive:  # torch.load does not compare the checksums
-        if damaged := archive.testzip():
+    with zipfile.ZipFile(path) as archive:
+        # torch packs nothing; what is packed may unpack to any size.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("compressed")
+        if damaged := archive.testzip():  # torch.load does not compare the checksums
             raise ValueError(damaged)
     return torch.load(path, weights_only=True, map_location="cpu")
 

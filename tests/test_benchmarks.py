@@ -1,5 +1,6 @@
 """The parts of benchmarks/ on tiny data: that rivals get the same images, nets and counts."""
 
+import functools
 import json
 import sys
 import time
@@ -69,10 +70,11 @@ def test_every_row_trains_on_the_images_it_counts(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "keras", None)  # as where it is not installed
     seen, train = [], main.train
 
-    def count(model, loader, optimizer, rates):
+    @functools.wraps(train)  # with its signature
+    def count(model, loader, *args, **options):
         batches = list(loader)
         seen.append(sum(len(labels) for _, labels in batches))
-        return train(model, batches, optimizer, rates)
+        return train(model, batches, *args, **options)
 
     monkeypatch.setattr(main, "train", count)
     first, second = speed.make_pipelines(tmp_path, slow=8, fast=512)

@@ -369,7 +369,7 @@ def sparse_tar(holes):
     entry.size = len(holes)
     entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
                          "GNU.sparse.name": "0_5.png", "GNU.sparse.realsize": "0"}
-    return entry.tobuf(tarfile.PAX_FORMAT) + holes + TAR
+    return entry.tobuf(tarfile.PAX_FORMAT) + holes
 
 
 # (which good folder, what is changed in it: {file: content, None to remove}, words in the message)
@@ -463,6 +463,8 @@ def fault(folder):
 @pytest.mark.parametrize(("good", "changed", "words"), BAD,
                          ids=lambda value: value if isinstance(value, str) else next(iter(value)))
 def test_bad_data_end_in_one_line_that_names_the_file(good, changed, words, tmp_path):
+    if sys.platform == "win32" and any("\n" in name for name in changed):
+        pytest.skip("no name of a file holds a line break on Windows")
     folder = write_files(tmp_path / "data", GOOD[good])
     assert_equal(read_both(folder), dict.fromkeys(SPLITS, (PICTURES, DIGITS)))
     write_files(folder, changed)
@@ -512,7 +514,7 @@ def long_header(kind):
     """The beginning of a tar whose first member has some 900,000 bytes of header."""
     entry = tarfile.TarInfo("0_5.png")
     if kind == "pax":  # the shortest records
-        return entry.create_pax_global_header({f"{i:06}": "" for i in range(80_000)})
+        return entry.create_pax_global_header({f"{i:06}": "" for i in range(82_000)})
     if kind == "sparse":
         return sparse_tar(b"400000\n" + b"0\n" * 450_000)
     entry.name = "a/" * 450_000 + "0_5.png"
@@ -522,7 +524,7 @@ def long_header(kind):
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("kind", ["pax", "sparse", "name"])
 def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
-    content = long_header(kind)
+    content = long_header(kind) + TAR
     assert len(content) > 890_000
     content = gzip.compress(content) if suffix else content
     good = GOOD["tgz" if suffix else "tar"]
@@ -535,6 +537,7 @@ def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGPIPE on Windows")
 def test_a_reader_that_has_enough_ends_it_in_silence():
     script = [sys.executable, dataset.__file__]
     with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

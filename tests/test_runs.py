@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 import statistics
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,23 @@ def test_leftover_of_a_kill_is_overwritten(target):
 def test_write_into_a_missing_folder(tmp_path):
     with pytest.raises(RunError, match=r"run\.csv: .*No such file"):
         runs.write_atomically(tmp_path / "gone" / "run.csv", b"new")
+
+
+def test_compressed_checkpoint_is_refused_before_it_fills_the_memory(tmp_path):
+    path, packed = tmp_path / "run.pt", tmp_path / "packed.pt"
+    torch.save({"model": torch.zeros(2**24)}, path)
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as copy:
+        for name in whole.namelist():
+            copy.writestr(name, whole.read(name))
+    assert runs.load_checkpoint(path)["model"].shape == (2**24,)
+    assert packed.stat().st_size < 300_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="compressed"):
+            runs.load_checkpoint(packed)
+        assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
+    finally:
+        tracemalloc.stop()
 
 
 def test_folder_is_made_with_its_parents(tmp_path):
