@@ -230,8 +230,7 @@ def probe(recipe):
 
 def train_run(run, recipe, train_set, test_set, device, restart, label):
     """Trains what is missing of a run, saving it after every epoch; `label` is the bar's."""
-    seed = run.summary["seed"]
-    model, optimizer = begin(recipe, seed, device)
+    model, optimizer = begin(recipe, seed := run.summary["seed"], device)
     parameters = sum(p.numel() for p in model.parameters())
     run.summary |= {"parameters": parameters, "environment": command.environment(device)}
     print(f"{run.name}: {recipe.net.__name__}, {parameters:,} parameters, {len(train_set):,} "
