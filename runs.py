@@ -143,42 +143,51 @@ def find_complete(log_dir, name, identity):
     return summary if same and (log_dir / f"{name}.csv").exists() else None
 
 
-def read_series(log_dir):
-    """All series in a folder: {name: [run, ...]}, each run its JSON and "history", by seed.
+def list_series(log_dir):
+    """The names of all series in a folder, sorted. Raises RunError where there is none."""
+    found = (re.fullmatch(r"(.+)-seed\d+\.json", path.name) for path in Path(log_dir).glob("*"))
+    names = sorted({match[1] for match in found if match})
+    if not names:
+        raise RunError(f"{log_dir}: no run in it; python main.py makes one")
+    return names
 
-    Only complete runs count. `history` is a list of dicts of numbers, one an epoch.
 
-    Raises RunError if there is none, one is broken, or runs of one name differ in recipe or data.
+def read_series(log_dir, name, defaults):
+    """The runs of one series by seed, finished or not, each its JSON and "history".
+
+    `history` is a list of dicts of floats, one an epoch. A field that came after a run was made
+    counts as its default in `defaults`.
+
+    Raises RunError if a file is broken, or runs differ in anything but their seed.
     """
-    series = {}
-    for path in sorted(Path(log_dir).glob("*-seed*.json")):
+    series = []
+    for path in Path(log_dir).glob("*.json"):
+        if not re.fullmatch(re.escape(name) + r"-seed\d+\.json", path.name):
+            continue
         summary = read_summary(path)
         if not summary:
             raise RunError(f"{path}: damaged, or not a log of main.py")
-        if not summary["complete"]:
-            continue
-        table = path.with_suffix(".csv")
+        table, epochs = path.with_suffix(".csv"), summary["final"]["epoch"]
         try:
             rows = csv.DictReader(table.read_text("utf-8").splitlines())
             if rows.fieldnames != list(summary["final"]):
                 raise ValueError(f"its columns are {rows.fieldnames}")
-            history = [{key: float(value) for key, value in row.items()} for row in rows]
-            if len(history) != summary["final"]["epoch"]:
-                raise ValueError(f"{len(history)} epochs of {summary['final']['epoch']}")
+            # The table is written first, so it may be an epoch ahead.
+            history = [{key: float(value) for key, value in row.items()} for row in rows][:epochs]
+            if len(history) != epochs:
+                raise ValueError(f"{len(history)} epochs of {epochs}")
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"{table}: cannot be read as a log of main.py: {error}") from None
-        name = path.stem.rpartition("-seed")[0]
-        series.setdefault(name, []).append({**summary, "history": history})
-    if not series:
-        raise RunError(f"{log_dir}: no complete run in it; python main.py makes one")
-    for name, runs in series.items():
-        runs.sort(key=lambda run: run["seed"])
-        for run in runs:
-            for key in ("recipe", "data", "evaluated_on"):
-                if run[key] != runs[0][key]:
-                    raise RunError(
-                        f"{log_dir}: {name}-seed{run['seed']} and {name}-seed{runs[0]['seed']} "
-                        f"differ in {describe_difference(run[key], runs[0][key])}: not averaged")
+        summary["recipe"] = {**defaults, **summary["recipe"]}
+        series.append({**summary, "history": history})
+    series.sort(key=lambda run: run["seed"])
+    for run in series:
+        for key in ("recipe", "data", "evaluated_on", "probe"):
+            if run.get(key) != series[0].get(key):
+                difference = describe_difference(run.get(key), series[0].get(key))
+                raise RunError(
+                    f"{log_dir}: {name}-seed{run['seed']} and {name}-seed{series[0]['seed']} "
+                    f"differ in {difference}: not averaged")
     return series
 
 
