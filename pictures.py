@@ -140,7 +140,7 @@ def draw_misclassified(name, run, data_dir):
     for position, (index, label, prediction, probability) in enumerate(shown):
         row, column = divmod(position, columns)
         top, left = row * pitch + 2, column * cell + 2
-        sheet[top:top + SIDE, left:left + SIDE] = images[index, 0]
+        sheet[top:top + SIDE, left:left + SIDE] = images[index, 0].numpy()
         x, y = left / cell, top / cell
         ax.text(column + 0.5, (top + SIDE) / cell + 0.04,
                 f"{label} → {prediction}, {100 * probability:.1f} %\n{index}",

@@ -102,6 +102,7 @@ def test_a_point_is_a_percent_of_the_images_measured(tmp_path):
     found = differ(tmp_path, {"accuracies": [0.95, 0.96], **settings},
                    {"accuracies": [0.94, 0.94], **settings})
     assert found.mean == pytest.approx(1.5)
+    assert list(compare.error_counts(read(tmp_path)["a"])) == [10, 8]  # of 200, not of 1200
 
 
 def test_other_data_are_not_compared(tmp_path):
@@ -131,13 +132,12 @@ def test_verdicts_are_corrected_for_their_number():
     assert "p = 0.06 (Holm, 3 comparisons)" in verdicts[0][1]
 
 
-@pytest.mark.parametrize(("paired", "published"), [(True, 34), (False, 17)])
-def test_the_seeds_it_takes_are_those_of_published_tables(paired, published):
-    # An effect of half a standard deviation, 80 %, two-sided 5 %: 34 pairs (Cohen 1988, table 2.4).
-    # One of a whole one between two groups: 17 each; `deviation` is that of a difference.
-    effect, deviation = (0.5, 1) if paired else (1, math.sqrt(2))
-    found = compare.seeds_to_decide(made_up(effect, 0.2, deviation, paired), comparisons=1)
-    assert abs(found - published) <= 1
+@pytest.mark.parametrize(("effect", "deviation", "paired", "published"), [
+    (0.5, 1, True, 34), (1, math.sqrt(2), False, 17), (2, math.sqrt(2), False, 6)])
+def test_the_seeds_it_takes_are_those_of_the_usual_tables(effect, deviation, paired, published):
+    # 80 % power, two-sided 5 %: half a standard deviation takes 34 pairs; between two groups a
+    # whole one takes 17 each, and two take 6; `deviation` is that of a difference.
+    assert compare.seeds_to_decide(made_up(effect, 0.2, deviation, paired), 1) == published
 
 
 def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
