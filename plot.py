@@ -63,9 +63,9 @@ def stretch_accuracy(ax, which, low, high):
     def inverse(stretched):
         return 100.1 - 10.0 ** -stretched
 
-    ticks = []
+    ticks = []  # the rounder first, the others where there is room
     for tick in (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6,
-                 99.7, 98.8, 98.2, 96, 20):  # the rounder first, the others where there is room
+                 99.7, 98.8, 98.2, 96, 20, 60, 70, 40, 10):
         room = min((abs(forward(tick) - forward(other)) for other in ticks), default=math.inf)
         if low <= tick <= high and room > 0.08 * (forward(high) - forward(low)):
             ticks.append(tick)
@@ -132,7 +132,7 @@ def draw_curves(name, series, quantity):
     else:
         ax.set_yscale("log")
     ax.set(title=NAMES.get(name, name), xlabel="epoch", ylabel=quantity + unit)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
     state = "last epoch" if run["complete"] else progress(run)
     ax.legend(title=f"{state}, {seeds}", alignment="left")
