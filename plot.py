@@ -7,7 +7,7 @@
 Writes, and names, one PNG a figure:
   <Name>_accuracy_plot.png, <Name>_loss_plot.png   the curves of a series, over its seeds, so far
   <Name>_confusion_matrix.png                      what its lowest finished seed took for what,
-  <Name>_misclassified.png                         every image that it misread,
+  <Name>_misclassified.png                         the images that it misread (at most 100),
   <Name>_filters.png                               its first convolution, if the weights are there
   model_comparison.png                             all series: accuracy of each seed, and the mean
   ablation.png                                     what each part of the regularisation does
