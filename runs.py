@@ -14,12 +14,12 @@ import csv
 import io
 import json
 import math
-import statistics
 import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
@@ -242,7 +242,7 @@ def blaming(path):
         yield
     except Exception as error:
         raise RunError(f"{path}: damaged, or not a checkpoint of main.py "
-                       f"({type(error).__name__}); --restart begins anew") from None
+                       f"({type(error).__name__})") from None
 
 
 def load_checkpoint(path):
@@ -335,5 +335,5 @@ def count_examples(run):
 
 def spread(values, digits=2):
     """Mean ± standard deviation (n - 1) in words."""
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{deviation}"
+    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{deviation}"
