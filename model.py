@@ -2,7 +2,8 @@
 
     python model.py        their parameters, layer by layer, as Markdown tables
 
-Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10).
+Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10);
+`LeNet1998` returns an eleventh in training, for "none of them".
 """
 
 import torch
@@ -135,7 +136,13 @@ class PartialConvolution(nn.Module):
 
 
 class BitmapDistance(nn.Module):
-    """The output: minus the squared Euclidean distance to each digit's bitmap, which is fixed."""
+    """The output: minus the squared Euclidean distance to each digit's bitmap, which is fixed.
+
+    In training one more logit, -`j`, stands for "none of them": cross entropy over the eleven is
+    the paper's equation 9, which goes on pulling F6 to the bitmap until the distance is below j.
+    """
+
+    j = 10.0  # positive, says the paper, and no more: chosen on held-out images
 
     def __init__(self):
         super().__init__()
@@ -144,19 +151,17 @@ class BitmapDistance(nn.Module):
         self.register_buffer("bitmaps", bitmaps, persistent=False)
 
     def forward(self, x):  # (B, 84)
-        return -(x[:, None] - self.bitmaps).square().sum(2)  # (B, 10)
+        logits = -(x[:, None] - self.bitmaps).square().sum(2)  # (B, 10)
+        return F.pad(logits, (0, 1), value=-self.j) if self.training else logits  # (B, 11 or 10)
 
 
 class LeNet1998(nn.Module):
     """LeNet-5 as published, to the parameter: 60,000 (LeCun et al. 1998, section II.B).
 
-    The negative distance to a bitmap is a logit like any other. Cross entropy over the ten is the
-    paper's equation 9 without the one more constant logit -j that it has, for "none of them".
-
-    Where the paper leaves it open: section II.A takes the mean of the 2x2, II.B their sum (the same
-    net, the coefficients four times as large); that C1 and C3 are squashed too follows from "units
-    in layers up to F6"; the value of j, and how the biases start (here as the weights), it does not
-    say; figure 3 is a picture, read here pixel by pixel.
+    Sure: the layers and their sums, table I, the squashing, the loss. Open: section II.A takes the
+    mean of the 2x2, II.B their sum (the same net, with coefficients a quarter of ours); that C1 and
+    C3 are squashed too follows from "units in layers up to F6"; neither j is given nor how biases
+    start (here as the weights); figure 3 is a picture, from which the bitmaps were read by eye.
     """
 
     image_size = 32
@@ -180,7 +185,7 @@ class LeNet1998(nn.Module):
         x = self.s4(squash(self.c3(x)))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
         x = squash(self.c5(x.flatten(1)))  # (B, 120)
         x = squash(self.f6(x))  # (B, 84)
-        return self.output(x)  # (B, 10)
+        return self.output(x)  # (B, 10); in training (B, 11)
 
 
 class LeNetWide(nn.Module):
