@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 import runs
 from dataset import DATA_DIR, MNIST, DataError, Distortion, hold_out, make_loader, make_transform
-from model import CustomMLP, LeNet5, LeNet1998, LeNetWide, MLPWide, RegularizedLeNet5
+from model import STEPS, CustomMLP, LeNet5, LeNet1998, LeNetWide, MLPWide, RegularizedLeNet5
 from runs import RunError
 
 
@@ -65,7 +65,9 @@ RECIPES = {
     "lenet_record": Recipe(RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
                            thickening=1.0, epochs=120),
     "lenet_fast": Recipe(LeNet5, augment=True, epochs=3, lr=0.05),
+    # As published, and the steps from there to `lenet`, each on top of the one before.
     "lenet_1998": Recipe(LeNet1998, epochs=20, lr=0.01),
+    **{f"lenet_1998_{step}": Recipe(net, epochs=20, lr=0.01) for step, net in STEPS.items()},
     # As in the public solution they come from.
     "lenet_wide": Recipe(LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                          warmup=None, nesterov=False),

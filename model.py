@@ -76,8 +76,8 @@ class CustomMLP(nn.Module):
 # Table I of the paper: the maps of S2 that each of C3's 16 maps reads.
 TABLE_I = ("012", "123", "234", "345", "045", "015", "0123", "1234", "2345", "0345", "0145", "0125",
            "0134", "1245", "0235", "012345")
-# The digits of its figure 3, 12 rows of 7 pixels. The bar marks 0, 2, 4 and 5, whose shapes below
-# it are those of o, z, y and s: the whole set has 95 characters, and similar ones similar codes.
+# The digits of its figure 3, 12 rows of 7 pixels. What is under the bar of 0, 2, 4 and 5 could be
+# o, z, y and s: the figure has all of ASCII, and similar characters are to have similar codes.
 FIGURE_3 = """
 .#####. ...##.. .#####. ####### .#####. .#####. ..####. ####### .#####. .#####.
 ....... ..###.. ....... .....## ....... ....... .##.... .....## ##...## ##..###
@@ -100,8 +100,16 @@ def squash(activations):
 
 
 def initial(shape, fan_in):
-    """A parameter as at the paper's start: uniform in ±2.4 / `fan_in` (appendix A)."""
+    """A parameter as the paper starts it: uniform in ±2.4 / `fan_in` (appendix A)."""
     return nn.Parameter((2 * torch.rand(shape) - 1) * 2.4 / fan_in)
+
+
+def start(layer):
+    """A convolution or linear `layer`, started as in the paper."""
+    fan_in = layer.weight[0].numel()
+    layer.weight = initial(layer.weight.shape, fan_in)
+    layer.bias = initial(layer.bias.shape, fan_in)
+    return layer
 
 
 class Subsampling(nn.Module):
@@ -161,31 +169,54 @@ class LeNet1998(nn.Module):
     Sure: the layers and their sums, table I, the squashing, the loss. Open: section II.A takes the
     mean of the 2x2, II.B their sum (the same net, with coefficients a quarter of ours); that C1 and
     C3 are squashed too follows from "units in layers up to F6"; neither j is given nor how biases
-    start (here as the weights); figure 3 is a picture, from which the bitmaps were read by eye.
+    start (here as the weights); figure 3 is a picture, so that a bitmap may be off by a pixel.
     """
 
     image_size = 32
 
     def __init__(self):
         super().__init__()
-        self.c1 = nn.Conv2d(1, 6, 5)
+        self.c1 = start(nn.Conv2d(1, 6, 5))
         self.s2 = Subsampling(6)
         self.c3 = PartialConvolution()
         self.s4 = Subsampling(16)
-        self.c5 = nn.Linear(400, 120)  # the paper's 5x5 convolution: on 5x5 maps the same
-        self.f6 = nn.Linear(120, 84)
+        self.c5 = start(nn.Linear(400, 120))  # the paper's 5x5 convolution: the same on 5x5 maps
+        self.f6 = start(nn.Linear(120, 84))
         self.output = BitmapDistance()
-        for layer in (self.c1, self.c5, self.f6):
-            fan_in = layer.weight[0].numel()
-            layer.weight = initial(layer.weight.shape, fan_in)
-            layer.bias = initial(layer.bias.shape, fan_in)
 
     def forward(self, images):  # (B, 1, 32, 32)
         x = self.s2(squash(self.c1(images)))  # (B, 6, 28, 28) -> (B, 6, 14, 14)
         x = self.s4(squash(self.c3(x)))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
         x = squash(self.c5(x.flatten(1)))  # (B, 120)
         x = squash(self.f6(x))  # (B, 84)
-        return self.output(x)  # (B, 10); in training (B, 11)
+        return self.output(x)  # (B, 10); of the bitmaps' distances in training (B, 11)
+
+
+class LinearLeNet1998(LeNet1998):
+    """A first step from 1998 towards `LeNet5`: a linear output. 60,850 parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.output = start(nn.Linear(84, 10))
+
+
+class DenseLeNet1998(LinearLeNet1998):
+    """A second step: every map of C3 reads all six. 61,750 parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.c3 = start(nn.Conv2d(6, 16, 5))
+
+
+class MaxLeNet1998(DenseLeNet1998):
+    """A third step: maximum pooling. 61,706 parameters, and only ReLU is missing to `LeNet5`."""
+
+    def __init__(self):
+        super().__init__()
+        self.s2 = self.s4 = nn.MaxPool2d(2)
+
+
+STEPS = {"linear": LinearLeNet1998, "dense": DenseLeNet1998, "max": MaxLeNet1998, "relu": LeNet5}
 
 
 class LeNetWide(nn.Module):
@@ -254,6 +285,7 @@ def markdown_table(model):
 
 if __name__ == "__main__":
     dropout = 0.0  # has no parameters
-    nets = [LeNet5(), RegularizedLeNet5(dropout), CustomMLP(), LeNet1998(), LeNetWide(dropout),
+    nets = [LeNet5(), RegularizedLeNet5(dropout), CustomMLP(), LeNet1998(),
+            LinearLeNet1998(), DenseLeNet1998(), MaxLeNet1998(), LeNetWide(dropout),
             MLPWide(dropout)]
     print("\n\n".join("\n".join(markdown_table(net)) for net in nets))

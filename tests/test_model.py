@@ -14,9 +14,12 @@ import model
 from model import (
     BitmapDistance,
     CustomMLP,
+    DenseLeNet1998,
     LeNet5,
     LeNet1998,
     LeNetWide,
+    LinearLeNet1998,
+    MaxLeNet1998,
     MLPWide,
     PartialConvolution,
     RegularizedLeNet5,
@@ -26,13 +29,17 @@ from model import (
 )
 
 LENET = {"conv1": 156, "conv2": 2_416, "fc1": 48_120, "fc2": 10_164, "fc3": 850}
+LENET_1998 = {"c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164}
 # Class and arguments, edge of its images, parameters layer by layer, total, widths under dropout.
 NETS = [
     (LeNet5, (), 32, LENET, 61_706, []),
     (RegularizedLeNet5, (0.5,), 32, LENET, 61_706, [120, 84]),
     (CustomMLP, (), 32, {"fc1": 60_475, "fc2": 600}, 61_075, []),
-    (LeNet1998, (), 32, {"c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164},
-     60_000, []),
+    (LeNet1998, (), 32, LENET_1998, 60_000, []),
+    (LinearLeNet1998, (), 32, {**LENET_1998, "output": 850}, 60_850, []),
+    (DenseLeNet1998, (), 32, {**LENET_1998, "c3": 2_416, "output": 850}, 61_750, []),
+    (MaxLeNet1998, (), 32, {"c1": 156, "c3": 2_416, "c5": 48_120, "f6": 10_164, "output": 850},
+     61_706, []),
     (LeNetWide, (0.5,), 28, {"conv1": 156, "conv2": 2_416, "conv3": 48_120, "fc1": 90_804,
                              "fc2": 850}, 142_346, [84]),
     (MLPWide, (0.5,), 28, {"fc1": 100_480, "fc2": 8_256, "fc3": 650}, 109_386, [128, 64]),
@@ -51,28 +58,39 @@ every_net = pytest.mark.parametrize(
 
 
 class Plain1998(nn.Module):
-    """LeNet-5 as published, in the paper's words: sums of 2x2, dense kernels under a mask."""
+    """LeNet-5 as published, in the paper's words, and the steps from there; its parameters by name.
 
-    def __init__(self):
+    It sums 2x2 and masks dense kernels.
+    """
+
+    def __init__(self, kind):
         super().__init__()
-        shapes = [(6, 1, 5, 5), 6, 6, 6, (60, 5, 5), 16, 16, 16, (120, 400), 120, (84, 120), 84]
-        self.weights = nn.ParameterList(torch.empty(shape) for shape in shapes)
+        self.parts = nn.ParameterDict([(name.replace(".", "_"), torch.empty_like(parameter))
+                                       for name, parameter in kind().named_parameters()])
 
     def forward(self, images):
+        w = self.parts
+
         def f(a):
             return 1.7159 * (2 * torch.sigmoid(4 / 3 * a) - 1)
 
-        def subsample(x, coefficient, bias):
-            summed = sum(x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1))
-            return f(summed * (coefficient / 4).view(-1, 1, 1) + bias.view(-1, 1, 1))
+        def halve(x, name):
+            quarter = [x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+            if f"{name}_bias" not in w:
+                return torch.stack(quarter).amax(0)
+            coefficient, bias = w[f"{name}_coefficient"], w[f"{name}_bias"]
+            return f(sum(quarter) * (coefficient / 4).view(-1, 1, 1) + bias.view(-1, 1, 1))
 
-        w = self.weights
-        x = subsample(f(F.conv2d(images, w[0], w[1])), w[2], w[3])
-        mask = torch.tensor(TABLE_I.T)[:, :, None, None].expand(16, 6, 5, 5)
-        kernels = torch.zeros(16, 6, 5, 5).masked_scatter(mask, w[4])
-        x = subsample(f(F.conv2d(x, kernels, w[5])), w[6], w[7])
-        x = f(F.conv2d(x, w[8].view(120, 16, 5, 5), w[9]).flatten(1))
-        x = f(x @ w[10].T + w[11])
+        x = halve(f(F.conv2d(images, w["c1_weight"], w["c1_bias"])), "s2")
+        kernels = w["c3_weight"]
+        if len(kernels) == 60:
+            mask = torch.tensor(TABLE_I.T)[:, :, None, None].expand(16, 6, 5, 5)
+            kernels = torch.zeros(16, 6, 5, 5).masked_scatter(mask, kernels)
+        x = halve(f(F.conv2d(x, kernels, w["c3_bias"])), "s4")
+        x = f(F.conv2d(x, w["c5_weight"].view(120, 16, 5, 5), w["c5_bias"]).flatten(1))
+        x = f(x @ w["f6_weight"].T + w["f6_bias"])
+        if "output_bias" in w:
+            return x @ w["output_weight"].T + w["output_bias"]
         return -torch.cdist(x, BitmapDistance().bitmaps).square()
 
 
@@ -83,8 +101,8 @@ def plain(kind):
             nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
             nn.Linear(16 * 5 * 5, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10))
-    if kind is LeNet1998:
-        return Plain1998()
+    if issubclass(kind, LeNet1998):
+        return Plain1998(kind)
     if kind is LeNetWide:
         return nn.Sequential(
             nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2),
@@ -270,9 +288,9 @@ def test_the_loss_in_training_is_equation_9(batches):
 
 def test_lenet_1998_starts_within_the_bounds_of_the_paper():
     torch.manual_seed(0)
-    net, maps = LeNet1998(), torch.tensor(TABLE_I.sum(0))
-    fan_ins = {"c1": 25, "c3": 25 * maps, "s2": 4, "s4": 4, "c5": 400, "f6": 120}
-    for name, parameter in net.named_parameters():
+    maps = torch.tensor(TABLE_I.sum(0))
+    fan_ins = {"c1": 25, "c3": 25 * maps, "s2": 4, "s4": 4, "c5": 400, "f6": 120, "output": 84}
+    for name, parameter in LinearLeNet1998().named_parameters():
         layer, kind = name.split(".")
         bound = 2.4 / torch.as_tensor(fan_ins[layer])
         if name == "c3.weight":
