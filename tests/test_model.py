@@ -301,4 +301,6 @@ def test_lenet_1998_starts_within_the_bounds_of_the_paper():
             bound = 4 * bound  # it multiplies the mean of the four
         ratio = parameter.detach() / bound
         assert ratio.abs().max() <= 1
-        assert ratio.max() - ratio.min() > 0.8
+        assert ratio.abs().max() > 0.5
+        if name == "c3.weight":  # its first map has the three pairs of a fan-in of 75
+            assert ratio[:3].abs().max() > 0.9
