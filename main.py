@@ -12,7 +12,6 @@ again goes on with what is unfinished and leaves alone what is finished.
 import argparse
 import math
 import re
-import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,9 +24,9 @@ from tqdm import tqdm
 
 import command
 import jobs
+import model as nets
 import runs
 from dataset import DATA_DIR, MNIST, DataError, Distortion, hold_out, make_loader, make_transform
-from model import CustomMLP, LeNet5, LeNetWide, MLPWide, RegularizedLeNet5, make_net
 from runs import Run, RunError
 
 
@@ -59,20 +58,23 @@ DEFAULTS = asdict(Recipe(None))  # what a log stands for that is older than a fi
 
 # One line a model. From `lenet` to `lenet_reg` only the regularisation differs.
 RECIPES = {
-    "lenet": Recipe(LeNet5),
-    "mlp": Recipe(CustomMLP, lr=0.05),
-    "lenet_dropout": Recipe(RegularizedLeNet5, dropout=0.1),
-    "lenet_decay": Recipe(LeNet5, weight_decay=5e-4),
-    "lenet_augment": Recipe(LeNet5, augment=True),
-    "lenet_reg": Recipe(RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True),
-    "lenet_heavy": Recipe(RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
-    "lenet_record": Recipe(RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
+    "lenet": Recipe(nets.LeNet5),
+    "mlp": Recipe(nets.CustomMLP, lr=0.05),
+    "lenet_dropout": Recipe(nets.RegularizedLeNet5, dropout=0.1),
+    "lenet_decay": Recipe(nets.LeNet5, weight_decay=5e-4),
+    "lenet_augment": Recipe(nets.LeNet5, augment=True),
+    "lenet_reg": Recipe(nets.RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True),
+    "lenet_heavy": Recipe(nets.RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
+    "lenet_record": Recipe(nets.RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
                            thickening=1.0, epochs=120),
-    "lenet_fast": Recipe(LeNet5, augment=True, epochs=3, lr=0.05),
+    "lenet_fast": Recipe(nets.LeNet5, augment=True, epochs=3, lr=0.05),
+    # As published, and the steps from there to `lenet`, each on top of the one before.
+    "lenet_1998": Recipe(nets.LeNet1998, epochs=20, lr=0.01),
+    **{f"lenet_1998_{step}": Recipe(net, epochs=20) for step, net in nets.STEPS.items()},
     # As in the public solution they come from.
-    "lenet_wide": Recipe(LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
+    "lenet_wide": Recipe(nets.LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                          warmup=None, nesterov=False),
-    "mlp_wide": Recipe(MLPWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
+    "mlp_wide": Recipe(nets.MLPWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                        warmup=None, nesterov=False),
 }
 
@@ -194,7 +196,7 @@ def begin(recipe, seed, device):
     """The net and the optimizer as a run begins with them."""
     seed_everything(seed, 0)
     # The layout that the CPU's convolution kernels take without reordering.
-    model = make_net(recipe.net, recipe.dropout).to(device, memory_format=torch.channels_last)
+    model = nets.make_net(recipe.net, recipe.dropout).to(device, memory_format=torch.channels_last)
     return model, torch.optim.SGD(
         model.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=True,
         nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay)
@@ -287,7 +289,7 @@ def as_dict(recipe):
 
 
 def recipe_table():
-    row = "  {:<14}{:<18}{:>7} {:>12} {:>7} {:>6} {:>10} {:>5}".format
+    row = "  {:<18}{:<18}{:>7} {:>12} {:>7} {:>6} {:>10} {:>5}".format
     columns = ("net", "dropout", "weight_decay", "augment", "epochs", "batch_size", "lr")
     rows = [(name, *(str(as_dict(recipe)[column]) for column in columns))
             for name, recipe in RECIPES.items()]
@@ -340,10 +342,8 @@ def parse(argv):
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    same = "the same command" + " without --restart" * ("--restart" in argv)
-    return command.run("main.py", execute, argv, (DataError, RunError),
-                       f"stopped; completed epochs are saved, and {same} goes on after them")
+    return command.run("main.py", execute, argv, (DataError, RunError), "stopped; completed epochs "
+                       "are saved, and the same command (without --restart) goes on after them")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,9 @@ NAMES = {  # of series, in files and titles; any other series goes by its own na
     "lenet_decay": "LeNet_weight_decay", "lenet_augment": "LeNet_augmentation",
     "lenet_reg": "LeNet_regularization", "lenet_heavy": "LeNet_heavy",
     "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
+    "lenet_1998": "LeNet_1998", "lenet_1998-augment": "LeNet_1998_augmentation",
+    "lenet_1998_linear": "LeNet_1998_linear", "lenet_1998_dense": "LeNet_1998_dense",
+    "lenet_1998_max": "LeNet_1998_max", "lenet_1998_relu": "LeNet_1998_relu",
     "lenet_wide": "LeNet_wide", "mlp_wide": "CustomMLP_wide",
 }
 STYLE = ["default", {  # not the user's matplotlibrc, which would change the bytes

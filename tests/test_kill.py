@@ -285,7 +285,7 @@ def test_signal_stops_within_the_batch_and_says_how_to_go_on(
     assert check_whole(tmp_path) == 1
     assert not list(tmp_path.glob("*/*.tmp"))
     assert err.count("\n") == 1
-    assert "the same command goes on" in err
+    assert "the same command (without --restart) goes on" in err
     assert {path.suffix for path in tmp_path.glob("*/*")} == {".pt", ".csv", ".json"}
     status, out, err = execute(*ARGV)
     assert (status, err) == (0, "")
@@ -522,7 +522,7 @@ def test_signal_stops_all_jobs(execute, tmp_path, small_idx, signum):
     _, err = process.communicate()
     assert process.returncode == 128 + signum
     assert err.count("\n") == 1
-    assert "the same command goes on" in err
+    assert "the same command (without --restart) goes on" in err
     saved = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
     assert {path.suffix for path in saved} == {".pt", ".csv", ".json"}  # no locks, nothing half
     for path in tmp_path.glob("*/*.pt"):

@@ -133,6 +133,9 @@ def test_every_series_has_its_figures(tmp_path):
              "lenet_decay": "LeNet_weight_decay", "lenet_augment": "LeNet_augmentation",
              "lenet_reg": "LeNet_regularization", "lenet_heavy": "LeNet_heavy",
              "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
+             "lenet_1998": "LeNet_1998", "lenet_1998_linear": "LeNet_1998_linear",
+             "lenet_1998_dense": "LeNet_1998_dense", "lenet_1998_max": "LeNet_1998_max",
+             "lenet_1998_relu": "LeNet_1998_relu",
              "lenet_wide": "LeNet_wide", "mlp_wide": "CustomMLP_wide"}
     assert names.keys() == RECIPES.keys()
     for model in names:

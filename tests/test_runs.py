@@ -417,7 +417,7 @@ def test_probe_is_the_same_each_time_and_changes_nothing():
     torch.set_num_threads(1)
 
 
-class Deeper(main.RegularizedLeNet5):
+class Deeper(main.nets.RegularizedLeNet5):
     def __init__(self, dropout):
         super().__init__(dropout)
         self.fc4 = torch.nn.Linear(10, 10)
