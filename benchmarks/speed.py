@@ -48,7 +48,6 @@ second convolution's input, which the first one needs, the ratio is 1.58.
 import argparse
 import datetime
 import gzip
-import inspect
 import os
 import platform
 import statistics
@@ -66,8 +65,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, transforms
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import command
 import main
-import runs
 from dataset import DATA_DIR, MEAN, MNIST, STD, make_loader
 from model import LeNet5
 
@@ -137,7 +136,7 @@ def usual_transform(*first):
 
 
 def make_net(net, layout):
-    """Net and optimizer, as main.run() makes them."""
+    """Net and optimizer, as main.begin() makes them."""
     model = net().to(memory_format=layout)
     return model, torch.optim.SGD(
         model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True, fused=True)
@@ -219,10 +218,9 @@ def make_pipelines(folder, slow, fast):
     write_raw(folder)
     ours = {}
     for kind, model in {"plain": "lenet", "augmented": "lenet_augment"}.items():
-        args = main.parse(["--model", model, "--device", "cpu"])
-        train_set, _, _ = main.load_data(args.recipe, args)
+        recipe = main.RECIPES[model]
+        train_set, _, _ = main.load_data(recipe, DATA_DIR, False, "cpu")
         ours[kind] = train_set.select(many)
-    recipe = args.recipe  # the amounts of distortion
     shift = recipe.translation / 28
     affine = transforms.RandomAffine(
         recipe.rotation, (shift, shift), (1 - recipe.scaling, 1 + recipe.scaling), recipe.shear)
@@ -239,9 +237,7 @@ def make_pipelines(folder, slow, fast):
                            net=PlainOrderLeNet5, layout=torch.contiguous_format))
     for kind, train_set in ours.items():
         first.append(make_ours(f"**ours, {kind}**", train_set, comparable=(kind,)))
-        if "bf16" in inspect.signature(main.train).parameters:
-            first.append(make_ours(f"ours, {kind}, --bf16", train_set, comparable=(kind,),
-                                   bf16=True))
+        first.append(make_ours(f"ours, {kind}, --bf16", train_set, comparable=(kind,), bf16=True))
     images, labels = ours["plain"][:BATCH]
     first.append(make_step(images, labels, steps=fast // BATCH))
     first.append(make_ceiling(2048))
@@ -297,7 +293,7 @@ def second_table(pipelines, rates):
 
 
 def describe_machine():
-    machine = runs.environment("cpu")
+    machine = command.environment("cpu")
     return (f"{os.cpu_count()} cores, {machine['cpu']}, torch {machine['torch']}, "
             f"{machine['threads']} thread(s), Python {platform.python_version()}, "
             f"{datetime.date.today()}")
