@@ -90,11 +90,13 @@ def environment(device):
     """What a run is made on and with."""
     cpuinfo = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    # Two of one name may differ in the instructions that torch uses, and so in rounding.
+    instructions = torch.backends.cpu.get_cpu_capability()
     return {
         "torch": str(torch.__version__),  # a TorchVersion would not load with weights_only
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": f"{names[0] if names else platform.processor()} ({instructions})",
         "threads": torch.get_num_threads(),
     }
 

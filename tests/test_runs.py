@@ -460,6 +460,17 @@ def test_edited_code_shows_in_the_probe(monkeypatch, name):
     assert abs(after / before - 1) > 3 * runs.PROBE_TOLERANCE
 
 
+def test_the_code_does_what_it_did_when_the_reports_runs_were_made():
+    """Equal to the last bit in torch 2.10, 2.14 and 2.15 on one machine (AMD EPYC, AVX2)."""
+    probes = {"lenet": 4.4769177, "mlp": 2.0858990, "lenet_dropout": 4.5013359,
+              "lenet_decay": 4.4773059, "lenet_augment": 4.5337799, "lenet_reg": 4.5398104,
+              "lenet_heavy": 4.5593531, "lenet_record": 4.5101399, "lenet_fast": 4.5767698,
+              "lenet_1998": 91.9144220, "lenet_wide": 4.5753891, "mlp_wide": 4.4124721}
+    for name, expected in probes.items():
+        probe = main.probe(main.RECIPES[name])
+        assert probe == pytest.approx(expected, rel=runs.PROBE_TOLERANCE), name
+
+
 def test_a_rewrite_does_not_show_in_the_probe(monkeypatch):
     before = main.probe(main.RECIPES["lenet_reg"])
     replace_in(monkeypatch, "train", "loss.backward()", "torch.Tensor.backward(loss)  # the same")
