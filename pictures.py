@@ -219,8 +219,9 @@ def draw_bitmaps(name, run, paths, data_dir):
     with torch.inference_mode():
         distances = -net(make_transform(net.image_size)(images[firsts]))  # (digits, 10)
     figure, ax = make_mosaic(2 + CLASSES, 3.6, (
-        f"What F6 of {name}, seed {run['seed']}, answers for the first of each digit among the "
-        f"{WORDS[run['evaluated_on']]}.\nPurple is above zero, orange below. Last row: squared distances"))
+        f"What F6 of {name}, seed {run['seed']}, answers for the first digit of each class among "
+        f"the {WORDS[run['evaluated_on']]}.\nPurple is above zero, orange below. "
+        "Last row: squared distances"))
     for y, words in enumerate(("bitmap\n12 x 7", "digit", "answer of F6\n84 units")):
         ax.text(0.04, y + 0.5, words, va="center")
     ax.text(0.04, 3.3, "to its own bitmap,\nto the nearest other", va="center", fontsize=8)
