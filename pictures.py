@@ -4,9 +4,11 @@ The digits are those that a run was measured on; its log holds their checksums, 
 """
 
 import functools
+import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
@@ -15,7 +17,7 @@ import runs
 from command import RunError
 from dataset import CLASSES, MNIST, SIDE, Distortion, hold_out, make_transform
 from main import DEFAULTS, RECIPES
-from model import load_net
+from model import BitmapDistance, load_net
 from report import DOUBTFUL_LABELS
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
@@ -198,4 +200,40 @@ def draw_filters(name, run, paths, data_dir):
         ax.text(0.04, y + 0.5, f"{words}\n{row.shape[1]} x {row.shape[2]}", va="center")
         for x, square in enumerate(row[:MAX_MAPS]):
             show_image(ax, square, x + 2, y, row.abs().max())
+    return figure
+
+
+def draw_bitmaps(name, run, paths, data_dir):
+    """What F6 answers for the first digit of each class, and the bitmap it should be. A Figure.
+
+    None where the net measures no distance to bitmaps, or `paths` hold no weights of this run.
+    """
+    net = find_net(run, paths)
+    output = getattr(net, "output", None)
+    if not isinstance(output, BitmapDistance):
+        return None
+    seen = {}
+    output.register_forward_pre_hook(lambda _, inputs: seen.update(answers=inputs[0]))
+    images, labels = measured_images(run, data_dir)
+    firsts = [(labels == digit).nonzero()[0].item() for digit in labels.unique()]  # at most 10
+    with torch.inference_mode():
+        distances = -net(make_transform(net.image_size)(images[firsts]))  # (digits, 10)
+    figure, ax = make_mosaic(2 + CLASSES, 3.6, (
+        f"What F6 of {name}, seed {run['seed']}, answers for the first digit of each class among "
+        f"the {WORDS[run['evaluated_on']]}.\nPurple is above zero, orange below. "
+        "Last row: squared distances"))
+    for y, words in enumerate(("bitmap\n12 x 7", "digit", "answer of F6\n84 units")):
+        ax.text(0.04, y + 0.5, words, va="center")
+    ax.text(0.04, 3.3, "to its own bitmap,\nto the nearest other", va="center", fontsize=8)
+    for x, (first, answer, distance) in enumerate(
+            zip(firsts, seen["answers"], distances, strict=True), start=2):
+        image, label = images[first], labels[first].item()
+        show_image(ax, image[0], x, 1)
+        for y, units in ((0, output.bitmaps[label]), (2, answer)):
+            # In a square, so that pixels are square; 1.7159 is the most that a unit gives.
+            square = F.pad(units.view(12, 7), (3, 3, 0, 1), value=math.nan)
+            show_image(ax, square, x, y, 1.7159)
+        other = min(set(range(CLASSES)) - {label}, key=distance.__getitem__)
+        ax.text(x + 0.5, 3.3, f"{label}: {distance[label]:.1f}\n{other}: {distance[other]:.1f}",
+                ha="center", va="center", fontsize=8)
     return figure

@@ -11,6 +11,8 @@ Writes, and names, one PNG a figure:
   <Name>_filters.png                               its first convolution, if the weights are there
   model_comparison.png                             all series: accuracy of each seed, and the mean
   ablation.png                                     what each part of the regularisation does
+  <Name>_bitmaps.png                               of LeNet-5 as published: what F6 answers
+  road.png                                         from there to today's net, step by step
   samples.png                                      what the net sees of the training images
 What cannot be drawn is named with the reason, and the exit status is 1.
 The same logs and library versions give the same bytes.
@@ -36,7 +38,7 @@ from command import RunError, make_folder, write_atomically
 from compare import accuracies, finished, progress, read_all
 from dataset import DATA_DIR, DataError, Distortion
 from pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
-from report import ABLATION
+from report import ABLATION, ROAD
 from runs import count_examples, spread
 
 NAMES = {  # of series, in files and titles; any other series goes by its own name
@@ -198,6 +200,12 @@ def draw_ablation(series):
     return draw_dots([("What regularisation does to LeNet-5", rows)])
 
 
+def draw_road(names, series):
+    """These of the road's series, from LeNet-5 as published to today's; a Figure."""
+    rows = [(f"{NAMES[name]}\n{ROAD[name]}", series[name]) for name in names]
+    return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
+
+
 def list_figures(everything, log_dir, checkpoint_dir, data_dir):
     """Yields (file name, function that draws it) of every figure of these series.
 
@@ -216,11 +224,16 @@ def list_figures(everything, log_dir, checkpoint_dir, data_dir):
                 log_dir, checkpoint_dir)]
             yield (f"{title}_filters.png",
                    partial(pictures.draw_filters, title, run, weights, data_dir))
+            yield (f"{title}_bitmaps.png",
+                   partial(pictures.draw_bitmaps, title, run, weights, data_dir))
     done = {name: members for name, series in everything.items() if (members := finished(series))}
     if done:
         yield "model_comparison.png", partial(draw_comparison, done)
     if len(done.keys() & set(ABLATION)) > 1:
         yield "ablation.png", partial(draw_ablation, done)
+    road = [name for name in ROAD if name in done]
+    if len(road) > 1 and "1998" in road[0]:  # the rest of it is in ablation.png
+        yield "road.png", partial(draw_road, road, done)
     yield "samples.png", partial(pictures.draw_samples, everything, data_dir)
 
 

@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from conftest import write_idx_folder
 from PIL import Image
 
 import dataset
@@ -23,7 +24,7 @@ import plot
 import report
 import runs
 from main import RECIPES
-from model import CustomMLP, LeNet5, LeNetWide
+from model import FIGURE_3, CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998, squash
 
 ROOT = Path(__file__).parent.parent
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
@@ -143,7 +144,7 @@ def test_every_series_has_its_figures(tmp_path):
     kinds = ("accuracy_plot", "loss_plot", "confusion_matrix", "misclassified")
     assert draw(tmp_path).keys() == {
         *(f"{name}_{kind}.png" for name in names.values() for kind in kinds),
-        "model_comparison.png", "ablation.png", "samples.png"}
+        "model_comparison.png", "ablation.png", "road.png", "samples.png"}
 
 
 def test_every_figure_becomes_a_file_and_is_named(record, tmp_path, capsys):
@@ -389,6 +390,30 @@ def test_ablation_shows_every_seed_the_mean_and_the_extremes(tmp_path):
     assert texts(figure)[1].endswith("± 0.08 %  (n = 2)")  # 0.11 / sqrt(2)
 
 
+def test_the_road_leads_from_1998_to_the_record(tmp_path):
+    # Written in another order; each has as many seeds as epochs.
+    steps = ["lenet_record", "lenet", "lenet_1998_dense", "lenet_1998"]
+    finals = {name: [100 * history[-1]["test_accuracy"]
+                     for history in write_series(tmp_path, name, seeds, epochs=seeds)]
+              for seeds, name in enumerate(steps, start=1)}
+    write_series(tmp_path, "mlp")  # not part of it
+    rows = read_dots(draw(tmp_path)["road.png"])
+    assert [label for label, *_ in rows] == [
+        "LeNet_1998\nas published", "LeNet_1998_dense\nevery map of C3 reads all six",
+        "LeNet\n30 epochs instead of 20",
+        "LeNet_record\n120 epochs, thickened, without dropout"]
+    for name, (_, dots, mean, _) in zip(reversed(steps), rows, strict=True):
+        assert dots == pytest.approx(finals[name])
+        assert mean == pytest.approx(statistics.mean(finals[name]))
+
+
+@pytest.mark.parametrize("names", [["lenet_1998"], ["lenet", "lenet_reg"], ["lenet_1998", "mlp"]])
+def test_no_road_without_two_of_its_nets_and_one_of_1998(tmp_path, names):
+    for name in names:
+        write_series(tmp_path, name)
+    assert "road.png" not in draw(tmp_path)
+
+
 def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
     write_series(tmp_path, "mlp", seeds=2, epochs=1)
     write_series(tmp_path, "lenet-lr0.2", seeds=2, lr=0.2, epochs=9)
@@ -547,6 +572,53 @@ def test_filters_of_any_net_with_a_convolution(digits, tmp_path):
     response = np.tanh(response + float(weights["conv1.bias"][0]))
     expected = response.reshape(14, 2, 14, 2).mean((1, 3))
     np.testing.assert_allclose(shown[2.0, 2.0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lenet_1998", "lenet_1998-augment"])
+def test_bitmaps_and_what_f6_answers(digits, tmp_path, name):
+    test_images, labels = digits["test"]
+    write_series(tmp_path, name, augment="augment" in name)
+    write_weights(tmp_path, name, LeNet1998)
+    net = LeNet1998()
+    net.load_state_dict(torch.load(tmp_path / f"{name}-seed0.pt")["model"])
+    figure = draw(tmp_path)[f"{plot.NAMES[name]}_bitmaps.png"]
+    shown, words = images(figure), texts(figure)[4:]
+    assert len(shown) == 30
+    for digit in range(10):
+        first = test_images[list(labels).index(digit)]
+        np.testing.assert_array_equal(shown[digit + 2.0, 1.0], first)
+        x = torch.from_numpy((np.pad(first / 255, 2) - 0.1307) / 0.3081).float()[None, None]
+        with torch.no_grad():  # F6 by its layers, the distance by numpy
+            x = net.s4(squash(net.c3(net.s2(squash(net.c1(x))))))
+            answer = squash(net.f6(squash(net.c5(x.flatten(1)))))[0].numpy()
+        bitmap, drawn = (shown[digit + 2.0, row][:12, 3:10] for row in (0.0, 2.0))
+        ink = [row.split()[digit] for row in FIGURE_3.strip().splitlines()]
+        assert ["".join("#" if unit > 0 else "." for unit in row) for row in bitmap] == ink
+        np.testing.assert_allclose(drawn, answer.reshape(12, 7), atol=1e-5)
+        distances = ((net.output.bitmaps.numpy() - answer) ** 2).sum(1)
+        own, nearest = words[digit].split("\n")
+        assert own == f"{digit}: {distances[digit]:.1f}"
+        distances[digit] = np.inf
+        assert nearest == f"{distances.argmin()}: {distances.min():.1f}"
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("lenet", LeNet5), ("mlp", CustomMLP), ("lenet_1998_linear", LinearLeNet1998)])
+def test_no_bitmaps_of_a_net_without(tmp_path, name, kind):
+    write_series(tmp_path, name)
+    write_weights(tmp_path, name, kind)
+    assert not any("bitmaps" in drawn for drawn in draw(tmp_path))
+
+
+def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
+    labels = digits["test"][1]
+    some = {split: (array[:20], labels[:20] % 3) for split, (array, labels) in digits.items()}
+    data_dir = write_idx_folder(tmp_path / "data", some)
+    data = dataset.MNIST(data_dir, False).fingerprint()
+    write_series(tmp_path / "logs", "lenet_1998", data=data)
+    write_weights(tmp_path / "logs", "lenet_1998", LeNet1998)
+    figure = draw(tmp_path / "logs", data_dir)["LeNet_1998_bitmaps.png"]
+    assert len(images(figure)) == 3 * len(set(labels[:20] % 3))
 
 
 @pytest.mark.parametrize("changes", [

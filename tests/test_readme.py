@@ -20,7 +20,8 @@ ROOT = Path(main.__file__).parent
 README = (ROOT / "README.md").read_text("utf-8")
 # Loops are unrolled; the two commands that set everything up are .ci/run's to try.
 LOOPS = re.findall(r"^for model in (.+?); do (?:\S+ )?(python .+?); done$", README, re.MULTILINE)
-SHOWN = re.findall(r"(?:^|`)(python (?:main|plot|report|predict|model|dataset)\.py[^`&\n]*)",
+SHOWN = re.findall(r"(?:^|`)(?:OMP_NUM_THREADS=1 )?"
+                   r"(python (?:main|plot|report|predict|model|dataset)\.py[^`&\n]*)",
                    README, re.MULTILINE)
 COMMANDS = sorted({*(command.strip() for command in SHOWN), *(
     command.replace("$model", model) for models, command in LOOPS for model in models.split())})

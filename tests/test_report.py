@@ -292,6 +292,70 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     assert "on the test set 10 runs, 1.2 hours" in report.cost(series, {})
 
 
+def rows_of(text):
+    """The cells of a Markdown table's rows, without its header."""
+    return [row[2:-2].split(" | ") for row in text.splitlines() if row.startswith("| ")][2:]
+
+
+def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
+    accuracy = {"lenet_1998": [0.9898, 0.9912, 0.9926], "lenet_1998_linear": [0.9900, 0.9902],
+                "lenet_1998_dense": [0.9901, 0.9903], "lenet": [0.9931, 0.9934]}
+    for name, values in accuracy.items():
+        write_series(tmp_path, name, values, recipe=RECIPES[name])
+    write_series(tmp_path, "mlp", [0.98, 0.97])  # not part of it
+    text = report.road_table(read(tmp_path))
+    rows = rows_of(text)
+    assert [row[0].split("`")[1] for row in rows] == list(accuracy)
+    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88.0 (74 to 102)", "", "", "", ""]
+    # 88 errors on average, then 99: by Welch, since a seed is missing.
+    assert rows[1][1:4] == ["**99.01 ± 0.01** (2)", "99.0 (98 to 100)", "-0.11"]
+    assert rows[1][5] == "Welch, 2 and 3 seeds"
+    # Both seeds gain one image: nothing tells that from chance.
+    assert rows[2][3:] == ["", "", "one seed", "undecided"]
+    # Differences of 30 and 31 images to the row before: 30.5 ± 12.706 * 0.707 / sqrt(2).
+    assert rows[3][3:] == ["+0.30", "+0.24 to +0.37", "paired, 2 seeds", "better"]
+    assert "- `lenet_1998_dense` is undecided against `lenet_1998_linear`: one seed" in text
+    # Two of the three comparisons have a p.
+    assert "- `lenet_1998_linear` is undecided against `lenet_1998`: -0.11 points" in text
+    assert text.count("(Holm, 2 comparisons)") == 1
+
+
+def test_the_road_changes_what_its_words_say():
+    names = list(report.ROAD)
+    changes = []
+    for name, before in zip(names[1:], names, strict=False):
+        one, other = (asdict(RECIPES[each]) for each in (name, before))
+        changes.append({key for key in one if one[key] != other[key]})
+    assert changes == [{"net", "lr"}, {"net"}, {"net"}, {"net"}, {"epochs"},
+                       {"net", "dropout", "weight_decay", "augment"},
+                       {"dropout", "thickening", "epochs"}]
+    assert [RECIPES[name].epochs for name in names] == [20] * 5 + [30, 30, 120]
+    assert RECIPES[names[1]].lr == RECIPES["lenet"].lr
+
+
+@pytest.mark.parametrize(("values", "words"), [
+    ([0.9905, 0.9905], ["**0.95 ± 0.00** (2)", "95.0 (95 to 95)", "inside", "2 of 2"]),
+    ([0.9895, 0.9895], ["**1.05 ± 0.00** (2)", "105.0 (105 to 105)", "inside", "2 of 2"]),
+    ([0.9894, 0.9894], ["**1.06 ± 0.00** (2)", "106.0 (106 to 106)", "outside, 0.11 points worse",
+                        "0 of 2"]),
+    ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80.0 (75 to 85)", "outside, 0.15 points better",
+                        "1 of 2"]),
+    ([0.9910], ["**0.90** (1)", "90.0 (90 to 90)", "inside", "1 of 1"])])
+def test_the_numbers_decide_what_is_inside_of_the_papers(tmp_path, values, words):
+    write_series(tmp_path, "lenet_1998", values, recipe=RECIPES["lenet_1998"])
+    (row,) = rows_of(report.published_table(read(tmp_path)))
+    assert row == ["60,000 images", "0.95 ± 0.10", "`lenet_1998`", *words]
+
+
+def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
+    write_series(tmp_path, "lenet_1998-augment", [0.9918, 0.9922], model="lenet_1998",
+                 recipe=replace(RECIPES["lenet_1998"], augment=True))
+    (row,) = rows_of(report.published_table(read(tmp_path)))
+    assert row == ["distorted images too", "0.80 ± 0.10", "`lenet_1998-augment`",
+                   "**0.80 ± 0.03** (2)", "80.0 (78 to 82)", "inside", "2 of 2"]
+    assert rows_of(report.published_table({})) == []
+
+
 def test_mcnemar_by_hand():
     # One image misread by the first alone, nine by the second alone: 2 * (1 + 10) / 2**10.
     assert report.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
