@@ -49,16 +49,25 @@ def read_picture(path):
             raise PictureError("an empty file")
         if size > MAX_BYTES:
             raise PictureError(f"{size:,} bytes, too large (at most {MAX_BYTES:,})")
+    except OSError as error:
+        raise PictureError(f"not readable ({error.strerror})") from None
+    return decode(path)
+
+
+def decode(file):
+    """The picture in a path or file object: upright, grey (mode L), at most WORK pixels long.
+
+    Raises PictureError.
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # Pillow warns of too many pixels before it decodes any; twice as many are an error.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(file) as image:
                 image.draft("L", (WORK, WORK))  # a JPEG decodes smaller and faster
                 ImageOps.exif_transpose(image, in_place=True)
                 return to_grey(image)
-    except PictureError:
-        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise PictureError(f"too many pixels (at most {Image.MAX_IMAGE_PIXELS:,})") from None
     except Image.UnidentifiedImageError:
