@@ -24,7 +24,7 @@ import webbrowser
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import numpy as np
 import torch
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if self.is_stranger():
             self.fail(403, "only for pages of draw.py itself")
-        elif urlsplit(self.path).path != "/":
+        elif self.path.partition("?")[0] != "/":
             self.fail(404, "there is only /")
         else:
             options = "".join(
@@ -136,11 +136,11 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, "text/html; charset=utf-8", page)
 
     def do_POST(self):
-        url = urlsplit(self.path)
+        path, _, query = self.path.partition("?")
         length = self.headers.get("Content-Length", "")
         if self.is_stranger():
             self.fail(403, "only for pages of draw.py itself")
-        elif url.path != "/read":
+        elif path != "/read":
             self.fail(404, "there is only /read")
         elif not re.fullmatch("[0-9]+", length):
             self.fail(411, "the length of the picture is missing")
@@ -149,7 +149,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             content = self.rfile.read(int(length))
             if len(content) == int(length):  # else nobody is there any more
-                chosen = parse_qs(url.query).get("weights", [str(self.server.weights.resolve())])
+                chosen = parse_qs(query).get("weights", [str(self.server.weights.resolve())])
                 self.server.worker.submit(self.read, chosen[0], content).result()
 
     def read(self, chosen, content):
@@ -221,22 +221,20 @@ def main(argv=None):
         args = parse(argv)
         torch.set_num_threads(1)  # one picture at a time is too little to share
         load(args.weights.resolve())  # fails now rather than at the first stroke
-        server = serve(args.port, args.weights)
+        with serve(args.port, args.weights) as server:
+            taken = args.port not in (0, server.server_port)
+            url = f"http://{LOOPBACK}:{server.server_port}/"
+            print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
+            if not args.no_browser:  # in a thread, for one in the terminal keeps its caller waiting
+                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+            server.serve_forever()
     except SystemExit as stop:
         return stop.code
     except RunError as error:
         print(f"draw.py: {error}", file=sys.stderr)
         return 1
-    with server:
-        taken = args.port not in (0, server.server_port)
-        url = f"http://{LOOPBACK}:{server.server_port}/"
-        print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
-        if not args.no_browser:  # in a thread: a browser in the terminal keeps its caller waiting
-            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print("\nended")
+    except KeyboardInterrupt:
+        print("\nended")
     return 0
 
 

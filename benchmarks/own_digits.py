@@ -58,24 +58,29 @@ def spline(points):
     return curve.reshape(-1, 2)
 
 
-def draw(digit, hand, pen, chance):
-    """A mask (L) of a digit in a hand (a number), 300 pixels tall, its line `pen` wide."""
-    height, scale = 300, 2  # drawn twice as large, for smooth edges
+def write(digit, hand, chance):
+    """The strokes of a digit in a hand (a number): (N, 2) arrays of x, y; 1 tall, around 0."""
     habit = np.random.default_rng(hand)  # what stays the same in a hand
     slant, wide = habit.uniform(-0.1, 0.35), habit.uniform(0.5, 0.8)
     shapes = SHAPES[digit]
     strokes = shapes[(hand + digit) % len(shapes)].split("|")
     slant, wide = slant + chance.normal(0, 0.05), wide * chance.uniform(0.9, 1.1)
-    image = Image.new("L", (800 * scale, 800 * scale))
-    canvas = ImageDraw.Draw(image)
     for stroke in strokes:
         points = np.array([pair.split(",") for pair in stroke.split()], dtype=float) / 100
         points += chance.normal(0, 0.025, points.shape)
         x, y = points.T
-        points = np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1)
-        line = (400 + height * spline(points)) * scale
+        yield spline(np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1))
+
+
+def draw(digit, hand, pen, chance):
+    """A mask (L) of a digit in a hand, 300 pixels tall, its line `pen` wide."""
+    height, scale = 300, 2  # drawn twice as large, for smooth edges
+    image = Image.new("L", (800 * scale, 800 * scale))
+    canvas = ImageDraw.Draw(image)
+    radius = pen * scale / 2
+    for curve in write(digit, hand, chance):
+        line = (400 + height * curve) * scale
         for x, y in line:
-            radius = pen * scale / 2
             canvas.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
         canvas.line([tuple(point) for point in line], fill=255, width=round(pen * scale))
     return image.reduce(scale)
