@@ -120,6 +120,27 @@ def photo(mask, chance):
     return Image.open(file)
 
 
+def rule(mask, chance, squared, darkness):
+    """A scan or photo of a digit on ruled paper, in light.
+
+    squared: lines both ways, 5 mm apart, or one way, 8 mm; the digit is 7 to 18 mm tall.
+    darkness: of the lines, as a fraction of the ink's.
+    """
+    millimetre = 300 / chance.uniform(7, 18)  # in pixels
+    spacing = (5 if squared else 8) * millimetre
+    sheet = Image.new("L", mask.size)
+    lines = ImageDraw.Draw(sheet)
+    width = max(2, round(chance.uniform(0.15, 0.25) * millimetre))
+    for along in ((0, 1) if squared else (1,)):
+        for at in np.arange(chance.uniform(0, spacing), mask.size[0], spacing):
+            ends = [(at, 0), (at, mask.size[1])] if along == 0 else [(0, at), (mask.size[0], at)]
+            lines.line(ends, round(255 * darkness), width)
+    sheet = Image.fromarray(np.maximum(np.asarray(sheet), np.asarray(mask)))
+    corner = int(chance.integers(130, 190))  # the picture shows the digit and some lines around it
+    sheet = sheet.rotate(chance.uniform(-5, 5), Image.Resampling.BICUBIC)
+    return sheet.crop((corner, corner, 800 - corner, 800 - corner))
+
+
 def read(net, picture):
     try:
         prepared = predict.prepare(predict.to_grey(picture))
