@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             at_hand = {str(path): path for path in find_weights(self.server.weights)}
             if chosen not in at_hand:
-                raise RunError(f"{ascii(chosen)}: no such weights")
+                raise RunError(f"{chosen!a}: no such weights")
             result = answer(load(at_hand[chosen]), content)
         except (predict.PictureError, RunError) as error:
             self.fail(400, str(error))

@@ -1,7 +1,7 @@
 """Reads digits from your own pictures: photos, scans, drawings; one digit a picture.
 
     python predict.py photo.png scan.jpg       a line a file: 7  (99.2 %, then 1 with 0.5 %)
-    python predict.py photo.png --show         also writes photo.mnist.png, what the net saw
+    python predict.py photo.png --show         also writes photo.png.mnist.png, what the net saw
     python predict.py photo.png --weights checkpoints/lenet-seed0.pt
 
 The net knows digits as NIST prepared them: white on black, 20 pixels tall, their centre of mass
@@ -34,6 +34,7 @@ STROKE = (2.0, 3.7)  # pixels: MNIST's, from the lower quartile to the 95th perc
 FAINT = 20 / 255  # what differs from the paper by less, as a fraction of its light, is not ink
 SPECK = 1 / 24  # of the longer edge; what is shorter, with one pixel in 128 around it, is no digit
 GAP = 0.12  # of the longest mark; what is nearer belongs to the same digit
+EDGE = 0.03  # of the page's light: finer lines are lost from 0.06 on, shadows read at 0
 BLANK = "blank, or too faint or too small to read"
 
 
@@ -105,32 +106,37 @@ def prepare(image):
     # One percent of MNIST's digits touch the border somewhere: most of it has to be black.
     if pixels.shape == (SIDE, SIDE) and np.mean(border == 0) > 0.75 and pixels.any():
         return image
-    ink = keep_digit(find_ink(image))
+    ink = keep_digit(*find_ink(image))
     return place(fit(ink))
 
 
 def find_ink(image):
-    """How much ink is where: float (H, W), from 0 (paper) to 1 (ink)."""
+    """How much ink is where, from 0 (paper) to 1; and the page without ruling, dark where inked.
+
+    Both float (H, W).
+    """
     pixels = np.asarray(image, dtype=float)
-    if max(image.size) > 200:  # large enough not to lose anything but noise
-        pixels = ndimage.gaussian_filter(pixels, 1)
     small = image.copy()
     small.thumbnail((96, 96), Image.Resampling.BOX)
     small = np.asarray(small, dtype=float)
     # Strokes differ more from their surroundings than the paper does, so the differences are
     # skewed towards the ink. A shadow or light from one side makes about as many up as down.
     around = ndimage.gaussian_filter(small, max(small.shape) / 8)
-    light = np.mean((small - around) ** 3) < 0
+    light = np.mean((pixels - enlarge(around, image.size)) ** 3) < 0
+    if max(image.size) > 200:  # large enough not to lose anything but noise
+        pixels = ndimage.gaussian_filter(pixels, 1)
     if not light:
         pixels, small = 255 - pixels, 255 - small
     # The paper, without the digit: closing erases all that is dark and narrower than the window
     # and keeps slow changes of light, even the edge of a shadow.
     small = ndimage.gaussian_filter(ndimage.grey_closing(small, max(small.shape) // 6 | 1), 1)
-    paper = np.asarray(Image.fromarray(np.float32(small)).resize(image.size))
+    paper = np.maximum(enlarge(small, image.size), 1)
     # Where less light falls on paper, dark ink differs less from it, in proportion.
-    ink = (paper - pixels) / (np.maximum(paper, 1) if light else 255)
+    scale = paper if light else 255
+    ink = (paper - pixels) / scale
     for axis in (ink, ink.T):
         erase_lines(axis)
+    page = paper - ink * scale
     # Noise lifts the closing above the paper. Its level and standard deviation come from the
     # lowest quarter, which is paper even where a fat digit fills the picture; 0.67 and 1.64 are
     # those percentiles of a normal distribution.
@@ -143,7 +149,12 @@ def find_ink(image):
         raise PictureError(BLANK)
     full = np.percentile(inked, 90)
     low, high = max(floor, level + 0.15 * (full - level)), full
-    return np.clip((ink - low) / (high - low), 0, 1)
+    return np.clip((ink - low) / (high - low), 0, 1), page
+
+
+def enlarge(values, size):
+    """(h, w) -> (H, W), smoothly; `size` is (W, H), as Pillow has it."""
+    return np.asarray(Image.fromarray(np.float32(values)).resize(size))
 
 
 def erase_lines(ink):
@@ -189,7 +200,18 @@ def erase_lines(ink):
                                 np.minimum(ink[rows, x], filled))
 
 
-def keep_digit(ink):
+def is_edge(ink, page, reach):
+    """Whether a region of ink is no more than an edge of light on the page. Both (H, W).
+
+    A stroke is darker than the page on both of its sides; at an edge, one side is as dark.
+    """
+    near, far = (ndimage.maximum_filter(ink > 0.5, 2 * n * reach + 1) for n in (1, 2))
+    dark, middle, bright = np.percentile(page[far & ~near], [10, 50, 90])
+    depth = dark - np.median(page[ink > 0.5])
+    return depth < min(EDGE * middle, (bright - dark) / 2)
+
+
+def keep_digit(ink, page):
     """Erases specks, and edges and shadows that run in from the border. (H, W) -> (H, W).
 
     Raises PictureError if nothing is left, or several marks.
@@ -203,7 +225,9 @@ def keep_digit(ink):
         length = max(side.stop - side.start for side in box)
         touches = any(side.start == 0 or side.stop == whole
                       for side, whole in zip(box, ink.shape, strict=True))
-        if length >= SPECK * edge:
+        around = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in box)
+        alone = ink[around] * (labels[around] == number)
+        if length >= SPECK * edge and not is_edge(alone, page[around], reach):
             (outer if touches else inner).append((length, amounts[number - 1], number))
     parts = inner + outer
     if not parts:
@@ -293,7 +317,7 @@ def parse(argv):
     parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE",
                         help="a checkpoint of main.py; default: the report's lenet_record")
     parser.add_argument("--show", action="store_true",
-                        help="write what the net saw beside each picture: <name>.mnist.png")
+                        help="write what the net saw beside each picture: <file>.mnist.png")
     return parser.parse_args(argv)
 
 

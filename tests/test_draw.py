@@ -1,6 +1,7 @@
 """draw.py: what it answers, whom it refuses, what it survives, and its page in a real browser."""
 
 import concurrent.futures
+import contextlib
 import gc
 import html
 import http.client
@@ -245,7 +246,7 @@ def test_a_gigabyte_is_refused_while_it_is_sent(server):
     with socket.create_connection(server.server_address, timeout=60) as connection:
         connection.sendall(post(server, 10**9))
         sent = 0
-        with pytest.raises(OSError, match="reset|pipe|abort"):
+        with contextlib.suppress(ConnectionError):
             while sent < 10**9:
                 sent += connection.send(bytes(2**16))
     assert sent < 10**8  # what the buffers of the two sockets take
@@ -417,8 +418,8 @@ class Page:
         sheet = self.find("sheet").rect
         actions = ActionBuilder(self.browser, mouse=PointerInput("mouse", "mouse"), duration=0)
         for points in strokes:
-            pixels = [(round(sheet["x"] + x * sheet["width"]), round(sheet["y"] + y * sheet["height"]))
-                      for x, y in points]
+            pixels = [(round(sheet["x"] + x * sheet["width"]),
+                       round(sheet["y"] + y * sheet["height"])) for x, y in points]
             actions.pointer_action.move_to_location(*pixels[0]).pointer_down()
             for pixel in pixels[1:]:
                 actions.pointer_action.move_to_location(*pixel)

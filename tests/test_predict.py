@@ -13,6 +13,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import own_digits
+
 import main
 import predict
 from dataset import DATA_DIR, MNIST, make_loader, make_transform
@@ -177,6 +180,43 @@ def test_thin_strokes_become_as_wide_as_mnists(digits):
         < np.quantile([share(one) for one in ones], 0.98)
 
 
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("strength", [0.3, 0.9])
+@pytest.mark.parametrize("ground", [own_digits.scan, own_digits.chalk])
+def test_ruling_is_taken_out(net, squared, strength, ground):
+    chance = np.random.default_rng(0)
+    answers = [own_digits.read(net, ground(own_digits.rule(
+        own_digits.draw(digit, 3, 16, chance), chance, squared, strength), chance))
+        for digit in range(10)]
+    assert sum(answer == digit for digit, answer in enumerate(answers)) >= 9
+
+
+def test_an_empty_sheet_with_a_shadow_is_blank(net):
+    chance = np.random.default_rng(4)
+    answers = [own_digits.read(net, own_digits.shade(chance)) for _ in range(20)]
+    assert answers.count(predict.BLANK) >= 18
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_digits_are_said(net, count):
+    chance = np.random.default_rng(0)
+    page = Image.new("L", (300 * count + 200, 500))
+    for place, digit in enumerate((3, 7, 0)[:count]):
+        mark = own_digits.draw(digit, 1, 16, chance)
+        page.paste(mark.crop(mark.getbbox()), (100 + 300 * place, 100))
+    answer = own_digits.read(net, ImageOps.invert(page))
+    assert answer == f"{count} separate marks; one digit a picture, please"
+
+
+def test_a_digit_in_pieces_is_one(net):
+    five = Image.new("L", (400, 400), "white")
+    pen = ImageDraw.Draw(five)
+    pen.line([(150, 100), (145, 190), (200, 180), (240, 220), (220, 280), (145, 290)], 0, 14,
+             joint="curve")
+    pen.line([(176, 96), (260, 92)], 0, 14)
+    assert own_digits.read(net, five) == 5
+
+
 # File formats
 
 
@@ -246,16 +286,24 @@ def test_show_writes_what_the_net_saw(net, seven, tmp_path, capsys, monkeypatch)
         assert run(path, "--show") == 0
     finally:
         hook.remove()
-    written = Image.open(tmp_path / "my.photo.mnist.png")
+    written = Image.open(tmp_path / "my.photo.jpg.mnist.png")
     assert (written.mode, written.size) == ("L", (28, 28))
     padded = np.pad(np.asarray(written) / 255, 2)  # the net takes 32x32
     assert np.allclose(seen[0][0, 0], (padded - 0.1307) / 0.3081, atol=1e-5)
     names = sorted(file.name for file in tmp_path.iterdir())
-    assert names == ["my.photo.jpg", "my.photo.mnist.png"]
+    assert names == ["my.photo.jpg", "my.photo.jpg.mnist.png"]
     # And it is read as the picture itself is.
     first = capsys.readouterr().out.split(": ")[1]
     assert run(written.filename) == 0
     assert capsys.readouterr().out.split(": ")[1] == first
+
+
+def test_pictures_of_one_stem_do_not_share_a_file(seven, digits, tmp_path):
+    seven.save(tmp_path / "a.png")
+    Image.fromarray(digits[0][1, 0].numpy()).save(tmp_path / "a.bmp")
+    assert run(tmp_path / "a.png", tmp_path / "a.bmp", "--show") == 0
+    for name in ("a.png", "a.bmp"):
+        assert same_picture(Image.open(tmp_path / f"{name}.mnist.png"), Image.open(tmp_path / name))
 
 
 def test_without_show_nothing_is_written(seven, tmp_path):
@@ -266,12 +314,12 @@ def test_without_show_nothing_is_written(seven, tmp_path):
 
 def test_show_that_cannot_be_written(seven, tmp_path, capsys):
     seven.save(tmp_path / "7.png")
-    (tmp_path / "7.mnist.png").mkdir()
+    (tmp_path / "7.png.mnist.png").mkdir()
     status, lines, errors = ask(capsys, tmp_path / "7.png", "--show")
     assert status == 1
     assert lines[0][1] == 7
     assert len(errors) == 1
-    assert "7.mnist.png: cannot be written" in errors[0]
+    assert "7.png.mnist.png: cannot be written" in errors[0]
 
 
 # Faults
@@ -332,7 +380,7 @@ def test_a_bad_file_is_one_line_and_the_others_are_answered(seven, tmp_path, cap
     assert [line[:2] for line in lines] == [(f"{tmp_path / x}.png", 7) for x in "az"]
     assert len(errors) == 1
     assert errors[0].startswith(f"predict.py: {tmp_path / name}: {words}")
-    assert not (tmp_path / name).with_suffix(".mnist.png").exists()
+    assert not (tmp_path / f"{name}.mnist.png").exists()
 
 
 def test_missing_folder_pipe_and_large_file(tmp_path, capsys, monkeypatch):
