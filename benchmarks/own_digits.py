@@ -214,7 +214,8 @@ def main():
                     chance))) for hand in range(10) for digit in range(10)]
                 cells.append(sum(digit == answer for digit, answer in answers))
                 wrong.update(pair for pair in answers if pair[0] != pair[1])
-            print(f"| {'squared' if squared else 'ruled'}, {name} lines | {cells[0]} | {cells[1]} |")
+            kind = "squared" if squared else "ruled"
+            print(f"| {kind}, {name} lines | {cells[0]} | {cells[1]} |")
     chance = np.random.default_rng(4)
     blank = sum(read(net, shade(chance)) == predict.BLANK for _ in range(40))
     print(f"\nempty sheets with a shadow that are called blank: {blank} of 40")
