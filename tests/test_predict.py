@@ -200,10 +200,10 @@ def test_an_empty_sheet_with_a_shadow_is_blank(net):
 @pytest.mark.parametrize("count", [2, 3])
 def test_several_digits_are_said(net, count):
     chance = np.random.default_rng(0)
-    page = Image.new("L", (300 * count + 200, 500))
+    page = Image.new("L", (400 * count + 200, 500))
     for place, digit in enumerate((3, 7, 0)[:count]):
         mark = own_digits.draw(digit, 1, 16, chance)
-        page.paste(mark.crop(mark.getbbox()), (100 + 300 * place, 100))
+        page.paste(mark.crop(mark.getbbox()), (100 + 400 * place, 100))
     answer = own_digits.read(net, ImageOps.invert(page))
     assert answer == f"{count} separate marks; one digit a picture, please"
 
