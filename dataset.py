@@ -8,10 +8,12 @@
   (c) `train.tar` and `test.tar` (or `.tar.gz`) of such PNG files, read without unpacking.
 """
 
+import copy
 import gzip
 import io
 import math
 import re
+import signal
 import sys
 import tarfile
 import zlib
@@ -21,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 DATA_DIR = Path(__file__).parent / "data"  # the MNIST that travels with the repository
@@ -30,6 +32,7 @@ CLASSES = 10
 MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images in [0, 1], unpadded
 MAX_IMAGES = 1_000_000  # MNIST has 60,000; a header that announces more than this is broken
 MAX_PNG_BYTES = 1_000_000  # a 28x28 PNG has about 300
+MAX_HEADER_BYTES = 2**16  # of one member of a tar, its long name and the like included
 
 
 class DataError(Exception):
@@ -72,26 +75,29 @@ class MNIST(Dataset):
             return self.transform(images[None])[0], labels
         return self.transform(images), labels
 
+    def select(self, index):
+        """The data set of the images at `index`, an int64 tensor (M,), in that order."""
+        selected = copy.copy(self)
+        selected.images, selected.labels = self.images[index], self.labels[index]
+        return selected
+
     def fingerprint(self):
         """What tells this data set from another: its size and two checksums (ints)."""
-        return {
-            "size": len(self),
-            "images_crc32": zlib.crc32(self.images.cpu().numpy()),
-            "labels_crc32": zlib.crc32(self.labels.cpu().numpy()),
-        }
+        images, labels = self.images.cpu().numpy(), self.labels.cpu().numpy()
+        return {"size": len(self), "images_crc32": zlib.crc32(images),
+                "labels_crc32": zlib.crc32(labels)}
 
 
 def make_transform(image_size, distortion=None):
     """uint8 (B, 1, 28, 28) -> float32 (B, 1, image_size, image_size), a whole batch at once."""
-    steps = [
+    return v2.Compose([
         v2.Pad((image_size - SIDE) // 2),  # uint8 (B, 1, image_size, image_size), 0 is background
         v2.ToDtype(torch.float32, scale=True),  # float32, [0, 1]
+        distortion or nn.Identity(),  # before normalising: what moves in is background (0)
+        # Not v2.Normalize: it makes tensors of the two, and a GPU waits for them in every batch.
         # In place is safe here: the step before has just made the tensor.
-        v2.Normalize((MEAN,), (STD,), inplace=True),  # mean about 0, standard deviation about 1
-    ]
-    if distortion is not None:
-        steps.insert(2, distortion)  # before normalising, so that what moves in is background (0)
-    return v2.Compose(steps)
+        v2.Lambda(lambda images: images.sub_(MEAN).div_(STD)),  # mean about 0, deviation about 1
+    ])
 
 
 def hold_out(train_set, test_set):
@@ -104,12 +110,13 @@ def hold_out(train_set, test_set):
     rest, sixth = order[len(order) // 6 :], order[: len(order) // 6]
     if len(sixth) == 0:
         raise DataError(f"{train_set.data_dir}: too few training images to hold a sixth out")
-    return Subset(train_set, rest), Subset(test_set, sixth)
+    return train_set.select(rest), test_set.select(sixth)
 
 
 def make_loader(dataset, batch_size, shuffle):
-    """A DataLoader that asks `dataset` for one batch of indices at a time; the last is ragged."""
+    """A DataLoader that asks an MNIST for one batch of indices at a time; the last is ragged."""
     order = torch.randperm(len(dataset)) if shuffle else torch.arange(len(dataset))
+    order = order.to(dataset.labels.device)  # at once: a GPU would wait for each batch of it
     return DataLoader(dataset, sampler=order.split(batch_size), batch_size=None)
 
 
@@ -137,9 +144,8 @@ class Distortion(nn.Module):
         """float (B, C, H, W) in [0, 1] -> the same shape; zeros move in at the border."""
         batch, _, height, width = images.shape
         if self.thickening:
-            amount = torch.empty(batch, 1, 1, 1, device=images.device).uniform_(-1, 1)
-            amount = self.thickening * amount.clamp(min=0)
-            images = images + amount * (_maximum_3x3(images) - images)
+            amount = torch.empty(batch, 1, 1, 1, device=images.device).uniform_(-1, 1).clamp(min=0)
+            images = images + self.thickening * amount * (_maximum_3x3(images) - images)
         chance = torch.empty(6, batch, device=images.device).uniform_(-1, 1)  # (6, B)
         angle, slant = chance[0] * self.rotation, torch.tan(chance[1] * self.shear)
         cos, sin = torch.cos(angle), torch.sin(angle)
@@ -184,8 +190,8 @@ def read_split(data_dir, split):
             raise DataError(f"{labels_path}: {len(labels)} labels for {len(images)} images")
         wrong = (labels >= CLASSES).nonzero()
         if len(wrong):
-            position = int(wrong[0])
-            raise DataError(f"{labels_path}: label {labels[position]} at position {position}")
+            raise DataError(f"{labels_path}: label {labels[wrong[0]].item()} at position "
+                            f"{wrong[0].item()}")
         return images.unsqueeze(1), labels.long()
     if (data_dir / "train").is_dir() or (data_dir / "test").is_dir():
         folder = _find(data_dir, split)
@@ -197,11 +203,9 @@ def read_split(data_dir, split):
 
 
 def _expected():
-    return (
-        "expected train-images-idx3-ubyte[.gz] and its three companions, or folders train/ and "
-        "test/ of {index}_{label}.png, or train.tar and test.tar of them "
-        f"(--data-dir {DATA_DIR} works)"
-    )
+    return ("expected train-images-idx3-ubyte[.gz] and its three companions, or folders train/ and "
+            "test/ of {index}_{label}.png, or train.tar and test.tar of them "
+            f"(--data-dir {DATA_DIR} works)")
 
 
 def _find(data_dir, *names):
@@ -222,10 +226,8 @@ def read_idx(path, dimensions):
             if len(header) < 4 + 4 * dimensions or header[:2] != b"\0\0":
                 raise DataError(f"{path}: not an IDX file (its first bytes: {header[:4].hex(' ')})")
             if header[2:4] != bytes([8, dimensions]):
-                raise DataError(
-                    f"{path}: IDX type {header[2]:#04x} with {header[3]} dimension(s), "
-                    f"expected 0x08 (unsigned byte) with {dimensions}"
-                )
+                raise DataError(f"{path}: IDX type {header[2]:#04x} with {header[3]} dimension(s), "
+                                f"expected 0x08 (unsigned byte) with {dimensions}")
             shape = [int.from_bytes(header[i : i + 4], "big") for i in range(4, len(header), 4)]
             if shape[1:] not in ([], [SIDE, SIDE]):
                 raise DataError(f"{path}: images of {shape[1]}x{shape[2]}, expected {SIDE}x{SIDE}")
@@ -242,12 +244,9 @@ def read_idx(path, dimensions):
 
 
 def read_pngs(members, source):
-    """Images and labels of `(name, where, read)` triples, ordered by the index in the name.
-
-    `where` is for messages; `read()` gives the bytes of the PNG file.
-    """
+    """Images and labels of `(name, where, size, read)`, by index; read() gives a file's bytes."""
     found = {}
-    for name, where, read in members:
+    for name, where, size, read in members:
         match = re.fullmatch(r"(\d{1,18})_(\d{1,18})\.png", name, re.IGNORECASE | re.ASCII)
         if not match:
             raise DataError(f"{where}: not named {{index}}_{{label}}.png")
@@ -256,6 +255,8 @@ def read_pngs(members, source):
             raise DataError(f"{where}: label {label}, expected 0 to {CLASSES - 1}")
         if index in found:
             raise DataError(f"{where}: a second image with index {index}")
+        if size > MAX_PNG_BYTES:
+            raise DataError(f"{where}: {size:,} bytes, too large for a digit")
         if len(found) == MAX_IMAGES:
             raise DataError(f"{source}: more than {MAX_IMAGES} images")
         found[index] = (label, _read_png(read, where))
@@ -283,30 +284,45 @@ def _read_png(read, where):
 def _folder_members(folder):
     for path in folder.glob("*.[pP][nN][gG]"):
         if not path.name.startswith("."):
-            yield path.name, path, path.read_bytes
+            yield path.name, path, path.stat().st_size, path.read_bytes
+
+
+class _Metered:
+    """A file of which `left` bytes can be read: tarfile reads headers of any length, at once."""
+
+    def __init__(self, file):
+        self.file, self.seek, self.tell, self.left = file, file.seek, file.tell, MAX_HEADER_BYTES
+
+    def read(self, size):
+        self.left -= size
+        if self.left < 0:
+            raise tarfile.ReadError(f"a member with more than {MAX_HEADER_BYTES:,} bytes of header")
+        return self.file.read(size)
 
 
 def _tar_members(path):
     """Nothing is written: of a member's name only the last part counts, links are passed over."""
     try:
-        with tarfile.open(path) as tar:
+        with ((gzip.open if path.suffix == ".gz" else open)(path, "rb") as file,
+              tarfile.open(fileobj=(metered := _Metered(file)), mode="r:") as tar):
             for member in tar:
+                metered.left = MAX_HEADER_BYTES  # of the next
                 parts = Path(member.name).parts
                 where = f"{path}: {member.name}"
                 if member.name.startswith("/") or ".." in parts:
                     raise DataError(f"{where}: a name that leads out of the archive")
-                if not member.isreg() or any(part.startswith(".") for part in parts):
+                hidden = any(part.startswith(".") for part in parts)
+                if hidden or not member.isreg() or member.issparse():
                     continue
-                if member.size > MAX_PNG_BYTES:
-                    raise DataError(f"{where}: {member.size:,} bytes, too large for a digit")
-                yield parts[-1], where, tar.extractfile(member).read
+                metered.left += min(member.size, MAX_PNG_BYTES)
+                yield parts[-1], where, member.size, tar.extractfile(member).read
             # tarfile takes a cut or damaged header for the end of the archive.
-            tar.fileobj.seek(tar.offset)
-            if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            file.seek(tar.offset)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise DataError(f"{path}: truncated or damaged after member {len(tar.members)}")
-            while tar.fileobj.read(2**20):  # up to gzip's checksum
+            while file.read(2**20):  # up to gzip's checksum
                 pass
-    except (OSError, EOFError, RecursionError, zlib.error, tarfile.TarError) as error:
+    except (OSError, EOFError, RecursionError, ValueError, zlib.error, tarfile.TarError) as error:
         reason = str(error).partition(":\n")[0]  # tarfile goes on with a line for each compression
         raise DataError(f"{path}: cannot be read: {reason}") from None
 
@@ -329,4 +345,6 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # not on Windows
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end in silence when `head` has enough
     sys.exit(main(sys.argv[1:]))

@@ -5,15 +5,13 @@
     python main.py --lr 0.05 --validate         chosen on held-out training images, not the test set
     python main.py --help                       every flag, and the recipes as a table
 
-Writes `logs/<run>.csv` and `.json` and `checkpoints/<run>.pt` after every epoch.
+Writes `logs/<run>.csv` and `.json` and `checkpoints/<run>.pt` after every epoch. The same command
+again goes on with what is unfinished and leaves alone what is finished.
 """
 
 import argparse
-import inspect
 import math
-import shlex
-import signal
-import sys
+import re
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,10 +22,12 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
+import command
+import jobs
+import model as nets
 import runs
 from dataset import DATA_DIR, MNIST, DataError, Distortion, hold_out, make_loader, make_transform
-from model import CustomMLP, LeNet5, LeNetWide, MLPWide, RegularizedLeNet5
-from runs import RunError
+from runs import Run, RunError
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,6 @@ class Recipe:
     """All that a run depends on besides seed, data and machine."""
 
     net: type[nn.Module]  # a class of model.py
-    # Regularisation
-    dropout: float | None = None  # probability of dropping an activation; None: net without dropout
-    weight_decay: float = 0.0  # L2, on weights and biases
-    augment: bool = False  # distort the training images, each within these bounds:
-    rotation: float = 12.0  # ± degrees
-    translation: float = 2.0  # ± pixels, each axis
-    scaling: float = 0.12  # ± fraction, each axis on its own
-    shear: float = 10.0  # ± degrees
-    thickening: float = 0.0  # of half the images: up to this far to the maximum over 3x3 pixels
     # Optimisation: SGD
     epochs: int = 30
     batch_size: int = 128  # images a step
@@ -51,51 +42,67 @@ class Recipe:
     warmup: float | None = 0.15  # fraction of all steps up to the peak; None: constant rate
     momentum: float = 0.9
     nesterov: bool = True
+    bf16: bool = False  # forward pass in bfloat16; slower on a CPU without instructions for it
+    # Regularisation
+    weight_decay: float = 0.0  # L2, on weights and biases
+    dropout: float | None = None  # probability of dropping an activation; None: net without dropout
+    augment: bool = False  # distort the training images, each within these bounds:
+    rotation: float = 12.0  # ± degrees
+    translation: float = 2.0  # ± pixels, each axis
+    scaling: float = 0.12  # ± fraction, each axis on its own
+    shear: float = 10.0  # ± degrees
+    thickening: float = 0.0  # of half the images: up to this far to the maximum over 3x3 pixels
 
+
+DEFAULTS = asdict(Recipe(None))  # what a log stands for that is older than a field
 
 # One line a model. From `lenet` to `lenet_reg` only the regularisation differs.
 RECIPES = {
-    "lenet": Recipe(LeNet5),
-    "mlp": Recipe(CustomMLP, lr=0.05),
-    "lenet_dropout": Recipe(RegularizedLeNet5, dropout=0.1),
-    "lenet_decay": Recipe(LeNet5, weight_decay=5e-4),
-    "lenet_augment": Recipe(LeNet5, augment=True),
-    "lenet_reg": Recipe(RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True),
-    "lenet_heavy": Recipe(RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
-    "lenet_record": Recipe(RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
+    "lenet": Recipe(nets.LeNet5),
+    "mlp": Recipe(nets.CustomMLP, lr=0.05),
+    "lenet_dropout": Recipe(nets.RegularizedLeNet5, dropout=0.1),
+    "lenet_decay": Recipe(nets.LeNet5, weight_decay=5e-4),
+    "lenet_augment": Recipe(nets.LeNet5, augment=True),
+    "lenet_reg": Recipe(nets.RegularizedLeNet5, dropout=0.1, weight_decay=5e-4, augment=True),
+    "lenet_heavy": Recipe(nets.RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
+    "lenet_record": Recipe(nets.RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
                            thickening=1.0, epochs=120),
-    "lenet_fast": Recipe(LeNet5, augment=True, epochs=3, lr=0.05),
+    "lenet_fast": Recipe(nets.LeNet5, augment=True, epochs=3, lr=0.05),
+    # As published, and the steps from there to `lenet`, each on top of the one before.
+    "lenet_1998": Recipe(nets.LeNet1998, epochs=20, lr=0.01),
+    **{f"lenet_1998_{step}": Recipe(net, epochs=20) for step, net in nets.STEPS.items()},
     # As in the public solution they come from.
-    "lenet_wide": Recipe(LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
+    "lenet_wide": Recipe(nets.LeNetWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                          warmup=None, nesterov=False),
-    "mlp_wide": Recipe(MLPWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
+    "mlp_wide": Recipe(nets.MLPWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                        warmup=None, nesterov=False),
 }
 
-# What the numbers that a flag can change have to be: as a test, and in words.
-LIMITS = {
-    "epochs": (lambda x: isinstance(x, int) and x >= 1, "a whole number of at least 1"),
-    "batch_size": (lambda x: isinstance(x, int) and x >= 1, "a whole number of at least 1"),
-    "lr": (lambda x: 0 < x < math.inf, "finite and above 0"),
-    "momentum": (lambda x: 0 <= x < 1, "at least 0 and below 1"),
-    "weight_decay": (lambda x: 0 <= x < math.inf, "finite and at least 0"),
-    "dropout": (lambda x: 0 <= x < 1, "at least 0 and below 1"),
+# What a flag can change: its type, what it has to be, the same in words, and what it is.
+FLAGS = {
+    "epochs": (int, lambda x: x >= 1, "a whole number of at least 1", "passes over the images"),
+    "batch_size": (int, lambda x: x >= 1, "a whole number of at least 1", "images a step"),
+    "lr": (float, lambda x: 0 < x < math.inf, "finite and above 0", "learning rate, at its peak"),
+    "momentum": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "of SGD"),
+    "weight_decay": (float, lambda x: 0 <= x < math.inf, "finite and at least 0", "L2"),
+    "dropout": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "probability of dropping"),
 }
 EVALUATION_BATCH = 1000  # images at once where no gradient is needed
 
 
 def find_fault(recipe):
     """(field, what is wrong with it, in words) of a recipe that cannot be; None if it can."""
-    has_dropout = "dropout" in inspect.signature(recipe.net).parameters
-    for field, (holds, words) in LIMITS.items():
+    for field, (kind, holds, words, _) in FLAGS.items():
         value = getattr(recipe, field)
-        if field == "dropout" and not has_dropout:
+        if field == "dropout" and not getattr(recipe.net, "has_dropout", False):
             if value is not None:
                 return field, f"{recipe.net.__name__} has no dropout"
-        elif not isinstance(value, int | float) or not holds(value):
+        elif not isinstance(value, (int, kind)) or not holds(value):
             return field, f"must be {words}"
     return None
 
+
+# One epoch
 
 def learning_rate(recipe, progress):
     """The rate at `progress`, the fraction of the run that is done: one cycle, up and down."""
@@ -116,7 +123,7 @@ def seed_everything(seed, epoch):
     torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
 
 
-def train(model, loader, optimizer, rates):
+def train(model, loader, optimizer, rates, bf16=False):
     """One epoch of training; `rates[i]` is the learning rate of batch i.
 
     Returns the mean loss and the accuracy (a fraction) over the examples, as the net met them:
@@ -128,8 +135,10 @@ def train(model, loader, optimizer, rates):
     for (images, labels), rate in zip(bar, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate
-        logits = model(images)  # (B, 10)
-        loss = F.cross_entropy(logits, labels)
+        # Mixed precision: weights, loss, optimizer and everything that is measured stay float32.
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = model(images)  # (B, 10)
+        loss = F.cross_entropy(logits.float(), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -164,96 +173,115 @@ def find_errors(model, loader):
             for i in wrong.tolist()]
 
 
-def load_data(recipe, args):
-    """Training set, test set (--validate: held-out training images), and what identifies them."""
+# One run
+
+def load_data(recipe, data_dir, validate, device):
+    """Training set, test set (validate: held-out training images), and what identifies them."""
+    for_training, for_testing = make_transforms(recipe)
+    train_set = MNIST(data_dir, True, for_training, device)
+    test_set = MNIST(data_dir, validate, for_testing, device)
+    data = {"train": train_set.fingerprint(),
+            "validation" if validate else "test": test_set.fingerprint()}
+    return *(hold_out(train_set, test_set) if validate else (train_set, test_set)), data
+
+
+def make_transforms(recipe):
+    """What training images and test images go through, a batch at once."""
     side = recipe.net.image_size
-    bounds = (getattr(recipe, bound) for bound in Distortion.bounds)
-    distortion = Distortion(*bounds) if recipe.augment else None
-    train_set = MNIST(args.data_dir, True, make_transform(side, distortion), args.device)
-    test_set = MNIST(args.data_dir, args.validate, make_transform(side), args.device)
-    data = {"train": train_set.fingerprint(), args.evaluated_on: test_set.fingerprint()}
-    if args.validate:
-        train_set, test_set = hold_out(train_set, test_set)
-    return train_set, test_set, data
+    distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
+    return make_transform(side, distortion if recipe.augment else None), make_transform(side)
 
 
-def run(name, identity, recipe, args, train_set, test_set):
-    """Trains one run, saving it after every epoch; returns the last row of its log."""
-    seed_everything(identity["seed"], 0)
-    model = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
+def begin(recipe, seed, device):
+    """The net and the optimizer as a run begins with them."""
+    seed_everything(seed, 0)
     # The layout that the CPU's convolution kernels take without reordering.
-    model = model.to(args.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(
+    model = nets.make_net(recipe.net, recipe.dropout).to(device, memory_format=torch.channels_last)
+    return model, torch.optim.SGD(
         model.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=True,
         nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay)
-    summary = {**identity, "parameters": sum(p.numel() for p in model.parameters()),
-               "environment": runs.environment(args.device)}
-    print(f"{name}: {recipe.net.__name__}, {summary['parameters']:,} parameters, "
-          f"{len(train_set):,} images, {args.device}, {torch.get_num_threads()} thread(s)")
 
-    path = args.checkpoint_dir / f"{name}.pt"
-    history, errors = [], []
-    if args.resume and path.exists():
-        history, errors = runs.restore(path, identity, model, optimizer)
-        finished = ", finished" * (len(history) == recipe.epochs)
-        print(f"{name}: {len(history)} of {recipe.epochs} epochs are in {path}{finished}")
-        runs.write_log(args.log_dir, name, summary, history, errors)
-    elif args.resume:
-        print(f"{name}: no checkpoint {path}, starting from the beginning")
-    elif runs.read_summary(args.log_dir / f"{name}.json").get("complete") is False:
-        print(f"{name}: unfinished in {args.log_dir}, starting over (--resume would go on)")
+
+def train_epoch(model, optimizer, recipe, train_set, seed, epoch):
+    """Epoch 1, 2, ... of a run; returns its highest learning rate, mean loss and accuracy."""
+    seed_everything(seed, epoch)
+    loader = make_loader(train_set, recipe.batch_size, shuffle=True)
+    rates = [learning_rate(recipe, (epoch - 1 + (step + 0.5) / len(loader)) / recipe.epochs)
+             for step in range(len(loader))]
+    return max(rates), *train(model, loader, optimizer, rates, recipe.bf16)
+
+
+def probe(recipe):
+    """What this code makes of a recipe, as a number: the losses (nats) of a miniature run.
+
+    Two epochs on 64 bundled digits: the loss in the second plus that after it. On one thread of a
+    CPU, in float32, only rounding moves it, unless net, distortion or training are edited.
+    """
+    recipe = replace(recipe, epochs=2, batch_size=16, bf16=False)
+    train_set, test_set = (MNIST(DATA_DIR, False, transform).select(slice(64))
+                           for transform in make_transforms(recipe))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model, optimizer = begin(recipe, 0, "cpu")
+    for epoch in (1, 2):
+        _, loss, _ = train_epoch(model, optimizer, recipe, train_set, 0, epoch)
+    loss += test(model, make_loader(test_set, EVALUATION_BATCH, shuffle=False))[0]
+    torch.set_num_threads(threads)
+    return loss if math.isfinite(loss) else None
+
+
+def train_run(run, recipe, train_set, test_set, device, restart, label):
+    """Trains what is missing of a run, saving it after every epoch; `label` is the bar's."""
+    model, optimizer = begin(recipe, seed := run.summary["seed"], device)
+    parameters = sum(p.numel() for p in model.parameters())
+    run.summary |= {"parameters": parameters, "environment": command.environment(device)}
+    print(f"{run.name}: {recipe.net.__name__}, {parameters:,} parameters, {len(train_set):,} "
+          f"images, {device}, {torch.get_num_threads()} thread(s)")
+    if recipe.bf16 and command.emulates_bf16(device):
+        print(f"{run.name}: this CPU emulates bfloat16, so --no-bf16 would be faster")
+    if not restart and run.checkpoint.exists():
+        print(run.restore(model, optimizer))
 
     test_loader = make_loader(test_set, EVALUATION_BATCH, shuffle=False)
-    for epoch in range(len(history) + 1, recipe.epochs + 1):
+    for epoch in tqdm(range(len(run.history) + 1, recipe.epochs + 1), label, recipe.epochs,
+                      initial=len(run.history), unit="epoch", leave=False, disable=None):
         started = time.perf_counter()
-        seed_everything(identity["seed"], epoch)
-        train_loader = make_loader(train_set, recipe.batch_size, shuffle=True)
-        steps = len(train_loader)
-        rates = [learning_rate(recipe, (epoch - 1 + (step + 0.5) / steps) / recipe.epochs)
-                 for step in range(steps)]
-        train_loss, train_accuracy = train(model, train_loader, optimizer, rates)
+        rate, train_loss, train_accuracy = train_epoch(
+            model, optimizer, recipe, train_set, seed, epoch)
         test_loss, test_accuracy = test(model, test_loader)
         if not math.isfinite(train_loss + test_loss):
-            kept = f"{path} holds the epochs before" if history else "no epoch was completed"
-            raise RunError(f"{name}: the loss is not finite in epoch {epoch}, at a learning rate "
-                           f"of up to {max(rates):g}; {kept}")
-        seconds = time.perf_counter() - started
-        history.append({
-            "epoch": epoch, "learning_rate": max(rates),
+            kept = f"; {run.checkpoint} holds the epochs before" * (epoch > 1)
+            raise RunError(f"{run.name}: the loss is not finite in epoch {epoch}, at a learning "
+                           f"rate of up to {rate:g}{kept}")
+        run.history.append({
+            "epoch": epoch, "learning_rate": rate,
             "train_loss": train_loss, "train_accuracy": train_accuracy,
-            "test_loss": test_loss, "test_accuracy": test_accuracy, "seconds": seconds})
+            "test_loss": test_loss, "test_accuracy": test_accuracy,
+            "seconds": time.perf_counter() - started})
         if epoch == recipe.epochs:
-            errors = find_errors(model, test_loader)
-        # The checkpoint comes first and rules: CSV and JSON can be made from it again.
-        runs.save_checkpoint(path, {
-            **summary, "model": model.state_dict(), "optimizer": optimizer.state_dict(),
-            "epoch": epoch, "history": history, "errors": errors})
-        runs.write_log(args.log_dir, name, summary, history, errors)
-        print(f"epoch {epoch:{len(str(recipe.epochs))}}/{recipe.epochs}"
-              f"  train loss {train_loss:.4f} acc {100 * train_accuracy:.2f} %"
-              f"  {args.evaluated_on} loss {test_loss:.4f} acc {100 * test_accuracy:.2f} %"
-              f" ({runs.count_errors(history[-1], len(test_set))} errors)  {seconds:.1f} s")
-    return history[-1]
+            run.errors = find_errors(model, test_loader)
+        run.save(model, optimizer)
+        tqdm.write(jobs.describe_epoch(run))
 
 
-def run_seeds(args):
-    """Runs every seed asked for and prints the outcome."""
-    runs.make_folder(args.log_dir)
-    runs.make_folder(args.checkpoint_dir)
-    train_set, test_set, data = load_data(args.recipe, args)
-    rows = []
-    for seed in range(args.seeds) if args.seeds else [args.seed]:
-        name = f"{args.series}-seed{seed}"
-        identity = {"model": args.model, "seed": seed, "recipe": as_dict(args.recipe),
-                    "evaluated_on": args.evaluated_on, "data": data}
-        if args.seeds and (logged := runs.find_complete(args.log_dir, name, identity)):
-            print(f"{name}: complete in {args.log_dir}, skipped")
-            rows.append(logged["final"])
-        else:
-            rows.append(run(name, identity, args.recipe, args, train_set, test_set))
-            print(f"log {args.log_dir / name}.csv, weights {args.checkpoint_dir / name}.pt")
-    print(f"{args.series}: {args.evaluated_on} accuracy {runs.describe(rows, len(test_set))}")
-    print(f"draw the curves with: python plot.py --log-dir {args.log_dir}")
+# The command line
+
+def execute(argv):
+    """Trains what a command line asks for, and prints the outcome."""
+    args, recipe, changed = parse(argv)
+    for folder in (args.log_dir, args.checkpoint_dir):
+        command.make_folder(folder)
+    train_set, test_set, data = load_data(recipe, args.data_dir, args.validate, args.device)
+    identity = {"model": args.model, "recipe": as_dict(recipe), "data": data,
+                "evaluated_on": "validation" if args.validate else "test", "probe": probe(recipe)}
+    seeds = range(args.seeds) if args.seeds else [args.seed or 0]
+    place = runs.Place(args.log_dir, args.checkpoint_dir, DEFAULTS)
+    foreign = args.data_dir.resolve() != DATA_DIR.resolve()
+    folder = re.sub(r"\W+", "_", args.data_dir.resolve().name) * foreign
+    series = runs.choose_name(place, identity, seeds, changed, args.name, folder, args.restart)
+    members = [Run(place, f"{series}-seed{seed}", {**identity, "seed": seed}) for seed in seeds]
+    jobs.train_all(series, members, lambda run, label: train_run(
+        run, recipe, train_set, test_set, args.device, args.restart, label), args, __file__, argv)
 
 
 def as_dict(recipe):
@@ -261,7 +289,7 @@ def as_dict(recipe):
 
 
 def recipe_table():
-    row = "  {:<14}{:<18}{:>7} {:>12} {:>7} {:>6} {:>10} {:>5}".format
+    row = "  {:<18}{:<18}{:>7} {:>12} {:>7} {:>6} {:>10} {:>5}".format
     columns = ("net", "dropout", "weight_decay", "augment", "epochs", "batch_size", "lr")
     rows = [(name, *(str(as_dict(recipe)[column]) for column in columns))
             for name, recipe in RECIPES.items()]
@@ -269,82 +297,54 @@ def recipe_table():
 
 
 def parse(argv):
-    """The command line, checked; ends in SystemExit(2) where it cannot be, with one line."""
-    parser = argparse.ArgumentParser(
-        prog="main.py", description=__doc__.split("\n\n")[0], epilog=recipe_table(),
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    parser.error = lambda message: parser.exit(2, f"main.py: error: {message}\n")  # one line
+    """The arguments, the recipe, and the fields of it that flags changed."""
+    parser = command.Parser("main.py", __doc__, epilog=recipe_table(),
+                            formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group("what to train").add_argument
     add("--model", choices=RECIPES, default="lenet", metavar="NAME", help="default: lenet")
-    add("--seed", type=int, default=0, metavar="N", help="default: 0")
-    add("--seeds", type=int, metavar="N", help="run seeds 0 to N-1; prints mean ± std")
+    add("--seed", type=command.whole(0, 2**32 - 1), metavar="N", help="default: 0")
+    add("--seeds", type=command.whole(1, 2**32), metavar="N", help="0 to N-1; prints mean ± std")
+    add("--jobs", type=command.whole(1, 999), default=1, metavar="N", help="seeds at a time")
     add("--validate", action="store_true", help="measure on held-out training images (a sixth)")
-    add("--resume", action="store_true", help="go on after the last saved epoch")
+    add("--name", type=command.word, metavar="WORD", help="for what no flag says")
+    add("--restart", action="store_true", help="begin anew, also what is finished")
     add = parser.add_argument_group("hyperparameters (default: the recipe's)").add_argument
-    add("--epochs", type=int, metavar="N", help="passes over the training images")
-    add("--batch-size", type=int, metavar="N", help="images a step")
-    add("--lr", type=float, metavar="X", help="learning rate, at its peak")
-    add("--momentum", type=float, metavar="X", help="of SGD")
-    add("--weight-decay", type=float, metavar="X", help="L2, on weights and biases")
-    add("--dropout", type=float, metavar="X", help="probability of dropping an activation")
+    for field, (kind, _, _, words) in FLAGS.items():
+        add(f"--{field.replace('_', '-')}", type=kind, help=words,
+            metavar="N" if kind is int else "X")
     add("--augment", action=argparse.BooleanOptionalAction, help="distort the training images")
+    add("--bf16", action=argparse.BooleanOptionalAction, help="forward pass in bfloat16")
     add = parser.add_argument_group("where").add_argument
-    add("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
-    add("--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="default: MNIST, in data/")
+    add("--device", type=command.device, default="auto", metavar="NAME",
+        help="auto, cpu, cuda, mps, ...; default: auto")
+    add("--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="default: data")
     add("--log-dir", type=Path, default="logs", metavar="DIR", help="default: logs")
     add("--checkpoint-dir", type=Path, default="checkpoints", metavar="DIR",
         help="default: checkpoints")
     args = parser.parse_args(argv)
 
-    flags = {field: getattr(args, field) for field in (*LIMITS, "augment")}
-    changed = {field: value for field, value in flags.items()
-               if value is not None and value != getattr(RECIPES[args.model], field)}
-    args.recipe = replace(RECIPES[args.model], **changed)
-    if fault := find_fault(args.recipe):
+    changed = {field: value for field in DEFAULTS
+               if (value := getattr(args, field, None)) is not None
+               and value != getattr(RECIPES[args.model], field)}
+    recipe = replace(RECIPES[args.model], **changed)
+    if fault := find_fault(recipe):
         field, words = fault
-        message = f"--{field.replace('_', '-')} {getattr(args.recipe, field)}: {words}"
+        message = f"--{field.replace('_', '-')} {getattr(recipe, field)}: {words}"
         if field in changed:
             parser.error(message)
         raise RunError(f"recipe {args.model}: {message}")
-    if not 0 <= args.seed < 2**32:
-        parser.error(f"--seed {args.seed}: must be from 0 to {2**32 - 1}")
-    if args.seeds is not None and not 1 <= args.seeds <= 2**32:
-        parser.error(f"--seeds {args.seeds}: must be from 1 to {2**32}")
-    if args.seeds and args.seed:
+    if args.seeds and args.seed is not None:
         parser.error("--seed and --seeds exclude each other")
-    devices = {"cuda": torch.cuda.is_available(), "mps": torch.mps.is_available(), "cpu": True}
-    if args.device == "auto":
-        args.device = next(device for device in devices if devices[device])
-    if not devices[args.device]:
-        parser.error(f"--device {args.device}: not available here")
-    args.evaluated_on = "validation" if args.validate else "test"
-    foreign = args.data_dir.resolve() != DATA_DIR.resolve()
-    args.series = runs.name_series(args.model, changed, args.validate, foreign and args.data_dir)
-    return args
+    if args.jobs > 1 and not args.seeds:
+        parser.error("--jobs needs --seeds")
+    return args, recipe, changed
 
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    try:
-        run_seeds(parse(argv))
-    except SystemExit as stop:
-        return stop.code
-    except (DataError, RunError) as error:
-        print(f"main.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        again = shlex.join([arg for arg in argv if arg != "--resume"] + ["--resume"])
-        print(f"main.py: stopped, completed epochs are saved; go on with: python main.py {again}",
-              file=sys.stderr)
-        return 143 if stop.args else 130
-    return 0
-
-
-def interrupt(signum, frame):
-    raise KeyboardInterrupt(signum)
+    return command.run("main.py", execute, argv, (DataError, RunError), "stopped; completed epochs "
+                       "are saved, and the same command (without --restart) goes on after them")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupt)
-    sys.exit(main())
+    command.start(main)

@@ -1,10 +1,14 @@
-"""The nets: LeNet-5, the same with dropout, a multilayer perceptron of its size, and two wide ones.
+"""The nets: LeNet-5 of today and of 1998, a multilayer perceptron of its size, and two wide ones.
 
     python model.py        their parameters, layer by layer, as Markdown tables
 
-Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10).
+Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10);
+`LeNet1998` returns an eleventh in training, for "none of them".
 """
 
+import signal
+
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -45,6 +49,8 @@ class RegularizedLeNet5(LeNet5):
     Weight decay and augmentation, the rest of the regularisation, belong to the training.
     """
 
+    has_dropout = True
+
     def __init__(self, dropout):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
@@ -71,10 +77,157 @@ class CustomMLP(nn.Module):
         return self.fc2(x)  # (B, 10)
 
 
+# Table I of the paper: the maps of S2 that each of C3's 16 maps reads.
+TABLE_I = ("012", "123", "234", "345", "045", "015", "0123", "1234", "2345", "0345", "0145", "0125",
+           "0134", "1245", "0235", "012345")
+# The digits of its figure 3, 12 rows of 7 pixels. What is under the bar of 0, 2, 4 and 5 could be
+# o, z, y and s: the figure has all of ASCII, and similar characters are to have similar codes.
+FIGURE_3 = """
+.#####. ...##.. .#####. ####### .#####. .#####. ..####. ####### .#####. .#####.
+....... ..###.. ....... .....## ....... ....... .##.... .....## ##...## ##..###
+..###.. .####.. .#####. ....##. ....... ####### ##..... .....## ##...## ##...##
+.##.##. ...##.. ##...## ...##.. .##..## ##..... ##..... ....##. ##...## ##...##
+##...## ...##.. #....## ..####. .##..## ##..... ######. ...##.. .#####. ##..###
+##...## ...##.. ....##. .....## ###..## .####.. ###..## ...##.. ##...## .######
+##...## ...##.. ..###.. .....## ##...## ..####. ##...## ..##... ##...## .....##
+##...## ...##.. .##.... .....## ##...## .....## ##...## ..##... ##...## .....##
+.##.##. ...##.. ##..... ##...## ##..### ##...## ###..## ..##... ##...## ....##.
+..###.. .###### ####### .#####. .###### .#####. .#####. ..##... .#####. .####..
+....... ....... ....... ....... .....## ....... ....... ....... ....... .......
+....... ....... ....... ....... .....## ....... ....... ....... ....... .......
+"""
+
+
+def squash(activations):
+    """LeNet-5's sigmoid, A tanh(S a) with A = 1.7159 and S = 2/3 (appendix A); it keeps ±1."""
+    return 1.7159 * torch.tanh(2 / 3 * activations)
+
+
+def initial(shape, fan_in):
+    """A parameter as the paper starts it: uniform in ±2.4 / `fan_in` (appendix A)."""
+    return nn.Parameter((2 * torch.rand(shape) - 1) * 2.4 / fan_in)
+
+
+def start(layer):
+    """A convolution or linear `layer`, started as in the paper."""
+    fan_in = layer.weight[0].numel()
+    layer.weight = initial(layer.weight.shape, fan_in)
+    layer.bias = initial(layer.bias.shape, fan_in)
+    return layer
+
+
+class Subsampling(nn.Module):
+    """S2 and S4: the mean of 2x2, times a coefficient a map, plus a bias, and squashed."""
+
+    def __init__(self, maps):
+        super().__init__()
+        self.coefficient = initial(maps, 1)  # a quarter of it weighs each of 4 inputs
+        self.bias = initial(maps, 4)
+
+    def forward(self, x):  # (B, maps, H, W)
+        # As a convolution whose four weights are one: faster than pooling, then scaling.
+        kernels = (self.coefficient / 4)[:, None, None, None].expand(-1, 1, 2, 2)
+        x = F.conv2d(x, kernels, self.bias, stride=2, groups=len(kernels))
+        return squash(x)  # (B, maps, H / 2, W / 2)
+
+
+class PartialConvolution(nn.Module):
+    """C3: 5x5 kernels between those maps only that table I connects, 60 pairs out of 96."""
+
+    def __init__(self):
+        super().__init__()
+        fan_in = torch.tensor([25 * len(maps) for maps in TABLE_I])
+        pairs = [6 * i + int(j) for i, maps in enumerate(TABLE_I) for j in maps]
+        self.register_buffer("pairs", torch.tensor(pairs), persistent=False)
+        self.weight = initial((60, 5, 5), fan_in[self.pairs // 6, None, None])
+        self.bias = initial(16, fan_in)
+
+    def forward(self, x):  # (B, 6, 14, 14)
+        kernels = self.weight.new_zeros(96, 5, 5).index_copy(0, self.pairs, self.weight)
+        return F.conv2d(x, kernels.view(16, 6, 5, 5), self.bias)  # (B, 16, 10, 10)
+
+
+class BitmapDistance(nn.Module):
+    """The output: minus the squared Euclidean distance to each digit's bitmap, which is fixed.
+
+    In training one more logit, -`j`, stands for "none of them": cross entropy over the eleven is
+    the paper's equation 9, which goes on pulling F6 to the bitmap until the distance is below j.
+    """
+
+    j = 10.0  # positive, says the paper, and no more: chosen on held-out images
+
+    def __init__(self):
+        super().__init__()
+        ink = torch.tensor([[pixel == "#" for pixel in row] for row in FIGURE_3.split()])
+        bitmaps = 2.0 * ink.view(12, 10, 7).transpose(0, 1).flatten(1) - 1  # (10, 84), ±1
+        self.register_buffer("bitmaps", bitmaps, persistent=False)
+
+    def forward(self, x):  # (B, 84)
+        logits = -(x[:, None] - self.bitmaps).square().sum(2)  # (B, 10)
+        return F.pad(logits, (0, 1), value=-self.j) if self.training else logits  # (B, 11 or 10)
+
+
+class LeNet1998(nn.Module):
+    """LeNet-5 as published, to the parameter: 60,000 (LeCun et al. 1998, section II.B).
+
+    Sure: the layers and their sums, table I, the squashing, the loss. Open: section II.A takes the
+    mean of the 2x2, II.B their sum (the same net, with coefficients a quarter of ours); that C1 and
+    C3 are squashed too follows from "units in layers up to F6"; neither j is given nor how biases
+    start (here as the weights); figure 3 is a picture, so that a bitmap may be off by a pixel.
+    """
+
+    image_size = 32
+
+    def __init__(self):
+        super().__init__()
+        self.c1 = start(nn.Conv2d(1, 6, 5))
+        self.s2 = Subsampling(6)
+        self.c3 = PartialConvolution()
+        self.s4 = Subsampling(16)
+        self.c5 = start(nn.Linear(400, 120))  # the paper's 5x5 convolution: the same on 5x5 maps
+        self.f6 = start(nn.Linear(120, 84))
+        self.output = BitmapDistance()
+
+    def forward(self, images):  # (B, 1, 32, 32)
+        x = self.s2(squash(self.c1(images)))  # (B, 6, 28, 28) -> (B, 6, 14, 14)
+        x = self.s4(squash(self.c3(x)))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
+        x = squash(self.c5(x.flatten(1)))  # (B, 120)
+        x = squash(self.f6(x))  # (B, 84)
+        return self.output(x)  # (B, 10); of the bitmaps' distances in training (B, 11)
+
+
+class LinearLeNet1998(LeNet1998):
+    """A first step from 1998 towards `LeNet5`: a linear output. 60,850 parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.output = start(nn.Linear(84, 10))
+
+
+class DenseLeNet1998(LinearLeNet1998):
+    """A second step: every map of C3 reads all six. 61,750 parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.c3 = start(nn.Conv2d(6, 16, 5))
+
+
+class MaxLeNet1998(DenseLeNet1998):
+    """A third step: maximum pooling. 61,706 parameters, and only ReLU is missing to `LeNet5`."""
+
+    def __init__(self):
+        super().__init__()
+        self.s2 = self.s4 = nn.MaxPool2d(2)
+
+
+STEPS = {"linear": LinearLeNet1998, "dense": DenseLeNet1998, "max": MaxLeNet1998, "relu": LeNet5}
+
+
 class LeNetWide(nn.Module):
     """Three padded convolutions, tanh and average pooling on 28x28 images: 142,346 parameters."""
 
     image_size = 28
+    has_dropout = True
 
     def __init__(self, dropout):
         super().__init__()
@@ -98,6 +251,7 @@ class MLPWide(nn.Module):
     """Two hidden layers with dropout on 28x28 images: 109,386 parameters."""
 
     image_size = 28
+    has_dropout = True
 
     def __init__(self, dropout):
         super().__init__()
@@ -110,6 +264,21 @@ class MLPWide(nn.Module):
         x = self.dropout(F.relu(self.fc1(images.flatten(1))))  # (B, 128)
         x = self.dropout(F.relu(self.fc2(x)))  # (B, 64)
         return self.fc3(x)  # (B, 10)
+
+
+def make_net(net, dropout):
+    """A net of a class of this file; dropout: a probability, or None where the class has none."""
+    return net() if dropout is None else net(dropout)
+
+
+def load_net(checkpoint):
+    """The net of a checkpoint's content, ready to predict. Fails in any way on other content."""
+    kind = globals()[checkpoint["recipe"]["net"]]
+    if not issubclass(kind, nn.Module):
+        raise TypeError(kind)
+    net = make_net(kind, checkpoint["recipe"]["dropout"])
+    net.load_state_dict(checkpoint["model"])
+    return net.eval()
 
 
 def parameter_table(model):
@@ -136,6 +305,10 @@ def markdown_table(model):
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # not on Windows
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end in silence when `head` has enough
     dropout = 0.0  # has no parameters
-    nets = [LeNet5(), RegularizedLeNet5(dropout), CustomMLP(), LeNetWide(dropout), MLPWide(dropout)]
+    nets = [LeNet5(), RegularizedLeNet5(dropout), CustomMLP(), LeNet1998(),
+            LinearLeNet1998(), DenseLeNet1998(), MaxLeNet1998(), LeNetWide(dropout),
+            MLPWide(dropout)]
     print("\n\n".join("\n".join(markdown_table(net)) for net in nets))

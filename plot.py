@@ -1,56 +1,58 @@
-"""Draws the figures: from the logs of a folder, and from the data and the best net's weights.
+"""Draws the figures of runs: the user's, or those of the report.
 
-    python plot.py                            logs/ -> img/
-    python plot.py --log-dir logs/report      the figures of the report
+    python plot.py                            all series in logs/ -> img/
+    python plot.py lenet lenet-lr0.05         these two
+    python plot.py --log-dir logs/report      the figures of the report -> img/report/
 
 Writes, and names, one PNG a figure:
-  <Name>_accuracy_plot.png, <Name>_loss_plot.png   the curves of each series of runs, over its seeds
-  model_comparison.png                             accuracy of each series measured on the test set
+  <Name>_accuracy_plot.png, <Name>_loss_plot.png   the curves of a series, over its seeds, so far
+  <Name>_confusion_matrix.png                      what its lowest finished seed took for what,
+  <Name>_misclassified.png                         the images that it misread (at most 100),
+  <Name>_filters.png                               its first convolution, if the weights are there
+  model_comparison.png                             all series: accuracy of each seed, and the mean
   ablation.png                                     what each part of the regularisation does
   samples.png                                      what the net sees of the training images
-  confusion_matrix.png, misclassified.png          the errors of lenet_record, seed 0, if there
-  filters.png                                      its first layer, if <log-dir> holds its weights
+What cannot be drawn is named with the reason, and the exit status is 1.
 The same logs and library versions give the same bytes.
 """
 
-import argparse
 import io
 import math
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.scale import FuncScale
+from PIL import Image
 
-import runs
-from dataset import CLASSES, DATA_DIR, MNIST, DataError, Distortion, make_transform
-from main import RECIPES
-from model import LeNet5
-from report import ABLATION, DOUBTFUL_LABELS, accuracies
-from runs import RunError
+import command
+import pictures
+from command import RunError, make_folder, write_atomically
+from compare import accuracies, finished, progress, read_all
+from dataset import DATA_DIR, DataError, Distortion
+from pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
+from report import ABLATION
+from runs import count_examples, spread
 
 NAMES = {  # of series, in files and titles; any other series goes by its own name
     "lenet": "LeNet", "mlp": "CustomMLP", "lenet_dropout": "LeNet_dropout",
     "lenet_decay": "LeNet_weight_decay", "lenet_augment": "LeNet_augmentation",
     "lenet_reg": "LeNet_regularization", "lenet_heavy": "LeNet_heavy",
     "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
+    "lenet_1998": "LeNet_1998", "lenet_1998-augment": "LeNet_1998_augmentation",
+    "lenet_1998_linear": "LeNet_1998_linear", "lenet_1998_dense": "LeNet_1998_dense",
+    "lenet_1998_max": "LeNet_1998_max", "lenet_1998_relu": "LeNet_1998_relu",
     "lenet_wide": "LeNet_wide", "mlp_wide": "CustomMLP_wide",
 }
-
-# Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
-BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 STYLE = ["default", {  # not the user's matplotlibrc, which would change the bytes
-    "savefig.facecolor": "white", "savefig.dpi": 150, "axes.grid": True, "axes.axisbelow": True,
+    "figure.facecolor": "white", "figure.dpi": 150, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#DDDDDD", "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlelocation": "left", "axes.titleweight": "bold"}]
-WIDTH = 8.3  # inches: 830 pixels in a README, at 100 to the inch
-MAX_GALLERY = 400  # errors shown; only a net that learnt nothing has more
 
 
 def stretch_accuracy(ax, which, low, high):
@@ -64,9 +66,9 @@ def stretch_accuracy(ax, which, low, high):
     def inverse(stretched):
         return 100.1 - 10.0 ** -stretched
 
-    ticks = []
+    ticks = []  # the rounder first, the others where there is room
     for tick in (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6,
-                 99.7, 98.8, 98.2, 96, 20):  # the rounder first, the others where there is room
+                 99.7, 98.8, 98.2, 96, 20, 60, 70, 40, 10):
         room = min((abs(forward(tick) - forward(other)) for other in ticks), default=math.inf)
         if low <= tick <= high and room > 0.08 * (forward(high) - forward(low)):
             ticks.append(tick)
@@ -90,72 +92,95 @@ def describe(run):
 
 
 def draw_curves(name, series, quantity):
-    """Train and test curves of a series; `quantity` is "accuracy" or "loss". Returns a Figure."""
-    run, unit = series[0], {"accuracy": " (%)", "loss": " (cross entropy, nats)"}[quantity]
+    """Train and test curves of a series; `quantity` is "accuracy" or "loss". Returns a Figure.
+
+    Over the finished runs: their mean, and lowest to highest. Where there is none, the run that got
+    farthest. The others are thin lines.
+    """
+    shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
+    others = [run for run in series if run not in shown]
+    run, unit = shown[0], {"accuracy": " (%)", "loss": " (cross entropy, nats)"}[quantity]
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     ax = figure.subplots()
-    epochs = [row["epoch"] for row in run["history"]]
     factor = 100 if quantity == "accuracy" else 1
+
+    def values(run, column):
+        return factor * np.array([row[f"{column}_{quantity}"] for row in run["history"]])
+
     handicaps = [words for words, holds in (
         ("distorted images", run["recipe"]["augment"]), ("dropout", run["recipe"]["dropout"]))
         if holds]
     train = f"train (with {' and '.join(handicaps)})" if handicaps else "train"
     for column, label, colour, line in (("train", train, VERMILLION, "--"),
                                         ("test", run["evaluated_on"], BLUE, "-")):
-        values = factor * np.array([[row[f"{column}_{quantity}"] for row in run["history"]]
-                                    for run in series])  # (seeds, epochs)
-        mean = values.mean(axis=0)
-        last = values[:, -1].mean()  # summed in the order of report.py: ties round alike
+        curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
+        epochs = range(1, curves.shape[1] + 1)
+        last = curves[:, -1].mean()  # summed in the order of report.py: ties round alike
         last = f"{last:.2f} %" if quantity == "accuracy" else f"{last:.3g}"
-        ax.plot(epochs, mean, line, color=colour, marker=".", markersize=4,
+        ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".", markersize=4,
                 label=f"{label}: {last}")
-        if len(series) > 1:
-            ax.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour,
+        if len(shown) > 1:
+            ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour,
                             alpha=0.25, linewidth=0, label="lowest to highest seed")
+    lowest = curves.min()
+    for other in others:
+        curve = values(other, "test")
+        lowest = min(lowest, curve.min())
+        left_out = ", not in the mean" if run["complete"] else ""
+        ax.plot(range(1, len(curve) + 1), curve, color=GREY, linewidth=1, marker=".", markersize=2,
+                label=f"{run['evaluated_on']}, seed {other['seed']}: {progress(other)}{left_out}")
     if quantity == "accuracy":
         # All of the test curve; a train curve may start below. 100 % keeps clear of the edge.
-        stretch_accuracy(ax, "y", min(95, 0.99 * values.min()), 100.01)
+        stretch_accuracy(ax, "y", min(95, 0.99 * lowest), 100.01)
     else:
         ax.set_yscale("log")
     ax.set(title=NAMES.get(name, name), xlabel="epoch", ylabel=quantity + unit)
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    seeds = f"seed {run['seed']}" if len(series) == 1 else f"mean of {len(series)} seeds"
-    ax.legend(title=f"last epoch, {seeds}", alignment="left")
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
+    state = "last epoch" if run["complete"] else progress(run)
+    ax.legend(title=f"{state}, {seeds}", alignment="left")
     figure.supxlabel(describe(run), fontsize=7.5, color=GREY)
     return figure
 
 
-def draw_dots(rows, title):
-    """Last test accuracies, a row a series; rows: [(label, [run, ...]), ...]. Returns a Figure."""
-    figure = Figure(figsize=(WIDTH, 1.3 + 0.5 * len(rows)), layout="constrained")
-    ax = figure.subplots()
-    ends = []
-    for y, (_, series) in enumerate(rows):
-        values = accuracies(series)
-        mean, n = np.mean(values), len(values)
-        spread = np.std(values, ddof=1) if n > 1 else 0
-        ax.plot(values, np.full(n, y + 0.22), "o", color=VERMILLION, alpha=0.6, markersize=4,
-                markeredgewidth=0, label="one seed" if y == 0 else None)
-        ax.errorbar(mean, y, xerr=spread, fmt="D", color=BLUE, markersize=6, capsize=4,
-                    label="mean ± standard deviation" if y == 0 else None)
-        text = f"{mean:.2f} ± {spread:.2f} %  (n = {n})" if n > 1 else f"{mean:.2f} %  (n = 1)"
-        ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center")
-        ends += [mean - spread, mean + spread, *values]
-    low, high = min(ends), min(max(ends), 100)
-    stretch_accuracy(ax, "x", max(low - 0.1 * (100.1 - low), 0), high + 0.1 * (100 - high))
-    ax.set(title=title, xlabel="test accuracy after the last epoch (%)",
-           ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)))
-    ax.set_yticklabels([label for label, _ in rows], fontsize=9)
-    figure.legend(loc="outside lower left", ncols=2)
+def draw_dots(panels):
+    """Last accuracies; panels: [(title, [(label, [finished run, ...]), ...]), ...]. A Figure."""
+    heights = [1.3 + 0.5 * len(rows) for _, rows in panels]  # inches
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+    for ax, (title, rows) in zip(axes, panels, strict=True):
+        ends, names = [], ("one seed", "mean, lowest to highest seed; on the right mean ± std")
+        for y, (_, series) in enumerate(rows):
+            values = accuracies(series)
+            mean, n = np.mean(values), len(values)
+            ax.plot(values, np.full(n, y + 0.22), "o", color=VERMILLION, alpha=0.6, markersize=4,
+                    markeredgewidth=0, label=names[0] if y == 0 else None)
+            ax.errorbar(mean, y, xerr=[[mean - values.min()], [values.max() - mean]], fmt="D",
+                        color=BLUE, markersize=6, capsize=4, label=names[1] if y == 0 else None)
+            ax.text(1.02, y, f"{spread(values)} %  (n = {n})", va="center",
+                    transform=ax.get_yaxis_transform())
+            ends += list(values)
+        low, high = min(ends), max(ends)
+        stretch_accuracy(ax, "x", max(low - 0.1 * (100.1 - low), 0), high + 0.1 * (100 - high))
+        ax.set(title=title, ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)),
+               xlabel="accuracy after the last epoch (%)")
+        ax.set_yticklabels([label for label, _ in rows], fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 
 
 def draw_comparison(series):
-    """Every series measured on the test set, with its parameters, best at the top; a Figure."""
-    rows = sorted(series.items(), reverse=True,
-                  key=lambda row: accuracies(row[1]).mean())
-    return draw_dots([(f"{NAMES.get(name, name)}\n{members[0]['parameters']:,} parameters", members)
-                      for name, members in rows], "Accuracy and size of the nets")
+    """Every series with its parameters, best at the top; a panel for each set of images."""
+    panels = {}
+    for name, members in sorted(series.items(), reverse=True,
+                                key=lambda row: accuracies(row[1]).mean()):
+        run = members[0]
+        title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
+        # Long names go on in a second line.
+        words = textwrap.fill(NAMES.get(name, name).replace("-", " -"), 48).replace(" -", "-")
+        panels.setdefault((title, str(run["data"])), []).append(
+            (f"{words}\n{run['parameters']:,} parameters", members))
+    return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
 def draw_ablation(series):
@@ -164,184 +189,96 @@ def draw_ablation(series):
         return ", ".join(words for words, holds in (
             (f"dropout {recipe['dropout']}", recipe["dropout"]),
             (f"decay {recipe['weight_decay']}", recipe["weight_decay"]),
-            ("augmented", recipe["augment"]), ("thickened", recipe.get("thickening")))
+            ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
             if holds) or "no regularisation"
 
     rows = [(f"{NAMES[name]}, {series[name][0]['recipe']['epochs']} epochs\n"
              f"{parts(series[name][0]['recipe'])}", series[name])
             for name in ABLATION if name in series]
-    return draw_dots(rows, "What regularisation does to LeNet-5")
+    return draw_dots([("What regularisation does to LeNet-5", rows)])
 
 
-def make_mosaic(columns, rows, caption):
-    """A Figure and its only Axes for images of 1 x 1 on a sheet of columns x rows, y downwards."""
-    head = 0.25 + 0.2 * caption.count("\n")  # inches
-    figure = Figure(figsize=(WIDTH, rows * WIDTH / columns + head))
-    ax = figure.add_axes((0, 0, 1, rows * WIDTH / columns / figure.get_figheight()))
-    ax.set_axis_off()
-    ax.set(xlim=(0, columns), ylim=(rows, 0))
-    figure.text(0.01, 1 - 0.05 / figure.get_figheight(), caption, va="top")
-    return figure, ax
+def list_figures(everything, log_dir, checkpoint_dir, data_dir):
+    """Yields (file name, function that draws it) of every figure of these series.
 
-
-def show_image(ax, image, x, y, limit=None):
-    """Draws `image` (H, W) into a unit square: grey, or in colours from -limit to limit."""
-    colours = {"cmap": "gray"} if limit is None else {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
-    box = (x + 0.04, x + 0.96, y + 0.96, y + 0.04)  # left, right, bottom, top
-    ax.imshow(np.asarray(image), extent=box, **colours)
-
-
-def draw_samples(images, labels):
-    """The first of each class beside six of its distortions. Returns a Figure.
-
-    images: uint8 (N, 1, 28, 28); labels: int64 (N,)
+    A function may return None where there is nothing to draw; it may raise DataError and RunError.
     """
-    recipe = RECIPES["lenet_reg"]
-    distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
-    firsts = [images[labels == digit][:1] for digit in range(CLASSES)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        figure, ax = make_mosaic(15, 5, (
-            "Training images, each beside what the net sees of it in six epochs: within rotation "
-            f"± {recipe.rotation:g}°,\ntranslation ± {recipe.translation:g} pixels, scaling "
-            f"± {100 * recipe.scaling:g} %, shear ± {recipe.shear:g}°"))
-        for digit, image in enumerate(firsts):
-            x, y = 7.8 * (digit // 5), digit % 5
-            show_image(ax, make_transform(32)(image)[0, 0], x, y)
-            batch = make_transform(32, distortion)(image.expand(6, -1, -1, -1))
-            for position, distorted in enumerate(batch[:, 0]):
-                show_image(ax, distorted, x + 1.2 + position, y)
-    return figure
-
-
-def draw_confusion(run, labels):
-    """What the last epoch took for what; labels: int64 (N,) of the test set. Returns a Figure."""
-    figure = Figure(figsize=(WIDTH, 7), layout="constrained")
-    ax = figure.subplots()
-    confusion = np.diag(np.bincount(labels, minlength=CLASSES))  # [label, prediction]
-    for _, label, prediction, _ in run["errors"]:
-        confusion[label, label] -= 1
-        confusion[label, prediction] += 1
-    errors = confusion * (1 - np.eye(CLASSES, dtype=int))  # the diagonal has no colour
-    picture = ax.imshow(np.ma.masked_equal(errors, 0), cmap="YlOrRd", vmin=0)
-    ax.set_xticks(np.arange(0.5, CLASSES), minor=True)  # the grid runs between the cells
-    ax.set_yticks(np.arange(0.5, CLASSES), minor=True)
-    ax.grid(False)
-    ax.grid(which="minor")
-    ax.tick_params(which="minor", length=0)
-    for (label, prediction), count in np.ndenumerate(confusion):
-        if label == prediction or count:
-            dark = label != prediction and count > 0.6 * errors.max()
-            ax.text(prediction, label, f"{count:,}", ha="center", va="center", color=(
-                GREY if label == prediction else "white" if dark else "black"))
-    ax.set(title=f"LeNet_record, seed {run['seed']}: {errors.sum()} errors of {len(labels):,}",
-           xlabel="prediction", ylabel="label", xticks=range(CLASSES), yticks=range(CLASSES))
-    figure.colorbar(picture, label="errors (images)")
-    return figure
-
-
-def draw_misclassified(run, images):
-    """Every error of the last epoch, the most confident first. Returns a Figure.
-
-    images: uint8 (N, 1, 28, 28), the test set
-    """
-    errors = sorted(run["errors"], key=lambda error: -error[3])
-    shown = errors[:MAX_GALLERY]
-    columns, pitch = 10, 1.45
-    figure, ax = make_mosaic(columns, pitch * max(1, -(-len(shown) // columns)), (
-        f"LeNet_record, seed {run['seed']}: {len(errors)} errors of {len(images):,} test images"
-        f"{f', the first {MAX_GALLERY}' if len(errors) > MAX_GALLERY else ''}. Label → prediction, "
-        "its probability, index.\nFramed: fewer than 3 of 5 reviewers kept the label "
-        "(Northcutt et al. 2021)"))
-    for position, (index, label, prediction, probability) in enumerate(shown):
-        row, x = divmod(position, columns)
-        y = row * pitch
-        show_image(ax, images[index, 0], x, y)
-        ax.text(x + 0.5, y + 1, f"{label} → {prediction}, {100 * probability:.1f} %\n{index}",
-                ha="center", va="top", fontsize=8)
-        if index in DOUBTFUL_LABELS:
-            ax.add_patch(Rectangle((x + 0.04, y + 0.04), 0.92, 0.92, fill=False,
-                                   edgecolor=VERMILLION, linewidth=3))
-    return figure
-
-
-def draw_filters(path, image):
-    """The first layer: kernels, and what they make of an image uint8 (1, 28, 28). A Figure.
-
-    Raises RunError if `path` does not hold the weights of a LeNet-5.
-    """
-    model = LeNet5()
-    try:
-        content = runs.load_checkpoint(path)
-        model.load_state_dict(content.get("model", content))
-    except Exception as error:  # a file that is not ours fails anywhere, in any way
-        raise RunError(f"{path}: no weights of LeNet-5 ({type(error).__name__})") from None
-    with torch.inference_mode():
-        inputs = make_transform(32)(image[None])  # (1, 1, 32, 32)
-        maps = model.conv1(inputs)  # (1, 6, 28, 28)
-        pooled = F.relu(F.max_pool2d(maps, 2))  # (1, 6, 14, 14)
-    figure, ax = make_mosaic(8, 3, (
-        "The first layer of LeNet_record, seed 0. Purple is above zero, orange below; each row has "
-        "its own scale"))
-    show_image(ax, inputs[0, 0], 1, 0)
-    rows = (model.conv1.weight.detach()[:, 0], maps[0], pooled[0])
-    words = ("kernels\n5 x 5", "feature maps\n28 x 28", "pooled, ReLU\n14 x 14")
-    for y, (row, text) in enumerate(zip(rows, words, strict=True)):
-        ax.text(0.04, y + 0.5, text, va="center")
-        for x, square in enumerate(row):
-            show_image(ax, square, x + 2, y, row.abs().max())
-    return figure
-
-
-def draw_all(series, log_dir):
-    """Yields (file name, Figure) of every figure that these series allow."""
-    for name, members in series.items():
+    for name, series in everything.items():
+        title = NAMES.get(name, name)
         for quantity in ("accuracy", "loss"):
-            yield (f"{NAMES.get(name, name)}_{quantity}_plot.png",
-                   draw_curves(name, members, quantity))
-    tested = {name: members for name, members in series.items()
-              if members[0]["evaluated_on"] == "test"}
-    if tested:
-        yield "model_comparison.png", draw_comparison(tested)
-    if any(name in series for name in ABLATION):
-        yield "ablation.png", draw_ablation(series)
-    yield "samples.png", draw_samples(*MNIST(DATA_DIR, train=True)[:])
-    for run in series.get("lenet_record", []):
-        if run["seed"] == 0:
-            images, labels = MNIST(DATA_DIR, train=False)[:]
-            yield "confusion_matrix.png", draw_confusion(run, labels)
-            yield "misclassified.png", draw_misclassified(run, images)
-            weights = log_dir / "lenet_record-seed0.pt"
-            if weights.exists():
-                yield "filters.png", draw_filters(weights, images[0])
+            yield f"{title}_{quantity}_plot.png", partial(draw_curves, name, series, quantity)
+        for run in finished(series)[:1]:
+            yield (f"{title}_confusion_matrix.png",
+                   partial(pictures.draw_confusion, title, run, data_dir))
+            yield (f"{title}_misclassified.png",
+                   partial(pictures.draw_misclassified, title, run, data_dir))
+            weights = [folder / f"{name}-seed{run['seed']}.pt" for folder in (
+                log_dir, checkpoint_dir)]
+            yield (f"{title}_filters.png",
+                   partial(pictures.draw_filters, title, run, weights, data_dir))
+    done = {name: members for name, series in everything.items() if (members := finished(series))}
+    if done:
+        yield "model_comparison.png", partial(draw_comparison, done)
+    if len(done.keys() & set(ABLATION)) > 1:
+        yield "ablation.png", partial(draw_ablation, done)
+    yield "samples.png", partial(pictures.draw_samples, everything, data_dir)
+
+
+def save(figure, path):
+    """Writes a PNG with a palette of 256 colours, which takes a third of the bytes."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    picture.quantize(dither=Image.Dither.NONE).save(buffer := io.BytesIO(), "PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+def parse(argv):
+    """The command line; ends in SystemExit(2) where it cannot be, with one line."""
+    parser = command.Parser("plot.py", __doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="series; default: all")
+    for flag, default, words in (
+            ("--log-dir", Path("logs"), "logs"), ("--checkpoint-dir", Path("checkpoints"),
+                                                  "checkpoints"),
+            ("--data-dir", DATA_DIR, "MNIST, in data/"),
+            ("--out", None, "img, or the folder in it that --log-dir is in logs")):
+        parser.add_argument(flag, type=Path, default=default, metavar="DIR",
+                            help=f"default: {words}")
+    args = parser.parse_args(argv)
+    if args.out is None:
+        logs, ours = Path("logs").resolve(), args.log_dir.resolve()
+        args.out = Path("img", ours.relative_to(logs) if ours.is_relative_to(logs) else "")
+    return args
+
+
+def execute(argv):
+    """Draws what a command line asks for; returns the exit status: 1 if anything was left out."""
+    args = parse(argv)
+    everything, complaints = read_all(args.log_dir, args.names)
+    left_out = {}  # reason: [file name, ...]
+    if everything:
+        make_folder(args.out)
+        with style.context(STYLE):
+            for name, draw in list_figures(everything, args.log_dir, args.checkpoint_dir,
+                                           args.data_dir):
+                try:
+                    figure = draw()
+                except (DataError, RunError) as error:
+                    left_out.setdefault(str(error), []).append(name)
+                    continue
+                if figure:
+                    save(figure, args.out / name)
+                    print(args.out / name)
+    complaints += [f"{reason}; left out: {', '.join(names)}" for reason, names in left_out.items()]
+    for complaint in complaints:
+        print(f"plot.py: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
 
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="plot.py", description=__doc__.split("\n\n")[0],
-                                     allow_abbrev=False)
-    parser.error = lambda message: parser.exit(2, f"plot.py: error: {message}\n")  # no usage lines
-    parser.add_argument("--log-dir", type=Path, default=Path("logs"), metavar="DIR",
-                        help="default: logs")
-    parser.add_argument("--out", type=Path, default=Path("img"), metavar="DIR",
-                        help="default: img")
-    try:
-        args = parser.parse_args(argv)
-        series = runs.read_series(args.log_dir)
-        runs.make_folder(args.out)
-        with style.context(STYLE):
-            for name, figure in draw_all(series, args.log_dir):
-                buffer = io.BytesIO()
-                figure.savefig(buffer, metadata={"Software": None})  # no version in the file
-                runs.write_atomically(args.out / name, buffer.getvalue())
-                print(args.out / name)
-    except SystemExit as stop:
-        return stop.code
-    except (DataError, RunError) as error:
-        print(f"plot.py: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.run("plot.py", execute, argv, RunError)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)

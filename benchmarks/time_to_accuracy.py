@@ -1,6 +1,7 @@
 """Seconds from the start of a process to 99.0 % test accuracy: ours and the usual pipeline.
 
-    python benchmarks/time_to_accuracy.py      some minutes; on an otherwise idle machine, please
+    python benchmarks/time_to_accuracy.py         some minutes; on an otherwise idle machine, please
+    python benchmarks/time_to_accuracy.py --jobs  instead: four seeds by one process and by two
 
 *ours* is `python main.py --model lenet_fast --seed S` in a fresh interpreter, for five seeds. Its
 number of epochs is fixed: a seed that ends below 99.0 % is a miss. *torchvision* reads
@@ -15,6 +16,7 @@ import io
 import json
 import multiprocessing
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -122,6 +124,31 @@ def time_process(function, *args):
     return *result, seconds
 
 
+def time_jobs(jobs, *argv):
+    """Seconds of `main.py --seeds 4 --jobs N`, from process start to end, in folders of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        status = subprocess.run(
+            [sys.executable, Path(__file__).parents[1] / "main.py", "--seeds", "4", "--jobs",
+             str(jobs), "--device", "cpu", "--log-dir", folder, "--checkpoint-dir", folder, *argv],
+            stdout=subprocess.DEVNULL).returncode
+        seconds = time.perf_counter() - started
+    if status:
+        sys.exit(status)  # main.py has said why
+    return seconds
+
+
+def compare_jobs():
+    """Prints a table: the median of three interleaved repetitions, and ratio."""
+    from speed import describe_machine
+    times = [(time_jobs(1, "--model", "lenet_fast"), time_jobs(2, "--model", "lenet_fast"))
+             for _ in range(3)]
+    one, two = (statistics.median(column) for column in zip(*times, strict=True))
+    print("| four seeds of lenet_fast | seconds | times as fast |\n|---|---:|---:|")
+    print(f"| `--jobs 1` | {one:.1f} | 1.00 |\n| `--jobs 2` | {two:.1f} | {one / two:.2f} |")
+    print(f"\n{describe_machine()}.")
+
+
 def row(name, parts, accuracy, epochs, seconds):
     """A line of Markdown. `other`: the interpreter's start, the logs and the checkpoint."""
     reached = "" if accuracy >= TARGET else ", a miss"
@@ -131,8 +158,11 @@ def row(name, parts, accuracy, epochs, seconds):
 
 
 def run(argv=None):
-    argparse.ArgumentParser(
-        prog="time_to_accuracy.py", description=__doc__.split("\n\n")[0]).parse_args(argv)
+    parser = argparse.ArgumentParser(
+        prog="time_to_accuracy.py", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--jobs", action="store_true", help="compare main.py's --jobs 1 and 2")
+    if parser.parse_args(argv).jobs:
+        return compare_jobs()
     print(f"| seconds to {100 * TARGET:.1f} % | in all | {' | '.join(PARTS)} | other | epochs | "
           "test accuracy |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)

@@ -1,5 +1,6 @@
 """The parts of benchmarks/ on tiny data: that rivals get the same images, nets and counts."""
 
+import functools
 import json
 import sys
 import time
@@ -69,10 +70,11 @@ def test_every_row_trains_on_the_images_it_counts(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "keras", None)  # as where it is not installed
     seen, train = [], main.train
 
-    def count(model, loader, optimizer, rates):
+    @functools.wraps(train)  # with its signature
+    def count(model, loader, *args, **options):
         batches = list(loader)
         seen.append(sum(len(labels) for _, labels in batches))
-        return train(model, batches, optimizer, rates)
+        return train(model, batches, *args, **options)
 
     monkeypatch.setattr(main, "train", count)
     first, second = speed.make_pipelines(tmp_path, slow=8, fast=512)
@@ -100,9 +102,10 @@ def test_ratios_of_the_table():
 
 
 def test_ours_is_timed_in_parts(monkeypatch, digits, tmp_path):
-    small = torch.utils.data.TensorDataset(make_transform(32)(digits.images[:256]),
-                                           digits.labels[:256])
-    monkeypatch.setattr(main, "load_data", lambda recipe, args: (small, small, {}))
+    small = digits.select(torch.arange(256))
+    small.transform = make_transform(32)
+    data = {"train": small.fingerprint(), "test": small.fingerprint()}
+    monkeypatch.setattr(main, "load_data", lambda *args: (small, small, data))
     for name in ("train", "test", "find_errors"):
         monkeypatch.setattr(main, name, getattr(main, name))  # ours() wraps them: put them back
     started = time.perf_counter()

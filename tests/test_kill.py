@@ -1,4 +1,4 @@
-"""A run may be stopped at any instant; resumed, it ends in the very same weights.
+"""A run may be stopped at any instant; the same command again ends in the very same weights.
 
     python -m pytest tests/test_kill.py
 
@@ -11,9 +11,10 @@ import csv
 import json
 import multiprocessing
 import os
+import random
 import re
 import runpy
-import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,9 @@ import pytest
 import torch
 
 import main
+
+if os.name != "posix":
+    pytest.skip("signals and forked processes of POSIX", allow_module_level=True)
 
 SCRIPT = Path(main.__file__)
 EPOCHS = 4
@@ -75,7 +79,8 @@ def child(folder, argv, moment, count, signum):
 
 def hook(moment, count, signum):
     """Makes this process send itself `signum` when it comes to `moment` the `count`-th time."""
-    comings = 0
+    comings, probing = 0, False
+    set_num_threads = torch.set_num_threads
 
     def reach(name):
         nonlocal comings
@@ -86,13 +91,20 @@ def hook(moment, count, signum):
     backward, linear = torch.Tensor.backward, torch.nn.Linear.forward
     fsync, replace = os.fsync, os.replace
 
-    def reach_backward(*args, **kwargs):
-        reach("train")
-        return backward(*args, **kwargs)
+    def reach_backward(loss, *args, **kwargs):
+        if not probing:
+            reach("train")
+        return backward(loss, *args, **kwargs)
 
     def reach_linear(self, images):
-        reach("train forward" if self.training else "evaluate")
+        if not self.training and not probing:
+            reach("evaluate")
         return linear(self, images)
+
+    def reach_probe(threads):  # the probe, a miniature run, begins and ends with a call of this
+        nonlocal probing
+        probing = not probing
+        set_num_threads(threads)
 
     def reach_fsync(descriptor):
         if moment == "half written" and comings + 1 == count:
@@ -107,6 +119,7 @@ def hook(moment, count, signum):
         reach(f"after {suffix}")
 
     torch.Tensor.backward, torch.nn.Linear.forward = reach_backward, reach_linear
+    torch.set_num_threads = reach_probe
     os.fsync, os.replace = reach_fsync, reach_replace
 
 
@@ -136,6 +149,7 @@ def read_run(folder):
 def check_whole(folder):
     """Each file is whole, and nothing else is there; returns the number of epochs saved."""
     files = {path.name for path in folder.glob("*/*")}
+    files = {name for name in files if not name.endswith(".lock")}  # of the one that was killed
     leftovers = {name for name in files if name.endswith(".tmp")}
     whole = files - leftovers
     runs = {Path(name).stem for name in whole} | {Path(name[:-4]).stem for name in leftovers}
@@ -193,28 +207,49 @@ KILLS = [  # moment, count in this process, epochs saved afterwards
 
 def test_killed_again_and_again_it_ends_in_the_same_bits(execute, undisturbed, tmp_path):
     for moment, count, epochs in KILLS:
-        status, _, err = execute(*ARGV, "--resume", moment=moment, count=count)
+        status, _, err = execute(*ARGV, moment=moment, count=count)
         assert (status, err) == (-signal.SIGKILL, ""), (moment, count)
         assert check_whole(tmp_path) == epochs, (moment, count)
-    status, out, err = execute(*ARGV, "--resume")
+    status, out, err = execute(*ARGV)
     assert (status, err) == (0, ""), out
     assert check_whole(tmp_path) == EPOCHS
-    assert not list(tmp_path.glob("*/*.tmp"))
+    assert {path.suffix for path in tmp_path.glob("*/*")} == {".pt", ".csv", ".json"}
     assert read_run(tmp_path) == undisturbed
 
 
-@pytest.mark.parametrize(("moment", "epochs"), [
-    ("half written", 4), ("before .pt", 4), ("after .pt", 1)])
-def test_killed_while_it_starts_over(execute, undisturbed, tmp_path, moment, epochs):
-    """What a finished run left is replaced file by file, and is not harmed until then."""
+def test_twenty_kills_at_random_end_in_the_same_bits(execute, undisturbed, tmp_path):
+    generator = random.Random(0)
+    kills = 0
+    while kills < 20:
+        # Too late for what is left to do, it does not come, and the chain begins once more.
+        moment, count = generator.choice([("train", 20), ("evaluate", 13), ("half written", 12),
+                                          ("before .pt", 4), ("after .pt", 4), ("after .csv", 4)])
+        status, _, err = execute(*ARGV, moment=moment, count=generator.randint(1, count))
+        assert (status, err) in ((-signal.SIGKILL, ""), (0, "")), (moment, count)
+        check_whole(tmp_path)
+        kills += status != 0
+        if status == 0 and kills < 20:
+            assert read_run(tmp_path) == undisturbed
+            shutil.rmtree(tmp_path / "logs")
+            shutil.rmtree(tmp_path / "checkpoints")
     assert execute(*ARGV)[0] == 0
-    assert execute(*ARGV, moment=moment)[0] == -signal.SIGKILL
+    assert read_run(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize(("moment", "epochs", "logged"), [
+    ("half written", 4, True), ("before .pt", 4, False), ("after .pt", 1, False)])
+def test_killed_while_it_is_restarted(execute, undisturbed, tmp_path, moment, epochs, logged):
+    """A finished run is there, whole, until the new one is; none half-replaced is taken for it."""
+    assert execute(*ARGV)[0] == 0
+    status, _, _ = execute(*ARGV, "--restart", moment=moment)
+    assert status == -signal.SIGKILL
     (path,) = tmp_path.glob("*/*.pt")
     assert torch.load(path, weights_only=True)["epoch"] == epochs
-    assert execute(*ARGV, "--resume")[0] == 0
+    assert bool(list(tmp_path.glob("*/*.json"))) == logged
+    status, out, _ = execute(*ARGV)
+    assert status == 0
+    assert len(re.findall("^epoch ", out, re.MULTILINE)) == 4 - epochs
     assert read_run(tmp_path) == undisturbed
-    assert execute(*ARGV)[0] == 0
-    assert not list(tmp_path.glob("*/*.tmp"))
 
 
 def test_killed_series_goes_on(execute, undisturbed, tmp_path):
@@ -222,10 +257,10 @@ def test_killed_series_goes_on(execute, undisturbed, tmp_path):
     # Seed 0 writes its JSON four times; this is after the second epoch of seed 1.
     status, _, _ = execute(*series, moment="after .json", count=EPOCHS + 2)
     assert status == -signal.SIGKILL
-    status, out, err = execute(*series, "--resume")
+    status, out, err = execute(*series)
     assert (status, err) == (0, "")
-    assert re.search(r"seed0: complete in logs, skipped", out)
-    assert re.search(r"seed1: 2 of 4 epochs are in", out)
+    assert re.search(r"seed0: finished, .*--restart trains it again", out)
+    assert re.search(r"seed1: goes on after epoch 2 of 4", out)
     assert len(re.findall("^epoch ", out, re.MULTILINE)) == 2
     assert re.search(r" ± .* 2 seed", out)
     whole = tmp_path / "whole"
@@ -252,11 +287,11 @@ def test_signal_stops_within_the_batch_and_says_how_to_go_on(
     assert check_whole(tmp_path) == 1
     assert not list(tmp_path.glob("*/*.tmp"))
     assert err.count("\n") == 1
-    command = shlex.split(err.partition("go on with: ")[2])
-    assert command[:2] == ["python", "main.py"]
-    status, out, err = execute(*command[2:])
+    assert "the same command (without --restart) goes on" in err
+    assert {path.suffix for path in tmp_path.glob("*/*")} == {".pt", ".csv", ".json"}
+    status, out, err = execute(*ARGV)
     assert (status, err) == (0, "")
-    assert "1 of 4 epochs" in out
+    assert "goes on after epoch 1 of 4" in out
     assert read_run(tmp_path) == undisturbed
 
 
@@ -275,9 +310,7 @@ def stop_after_one_epoch(argv, folder, signum):
 
 
 def test_real_processes_stop_on_signals(execute, tmp_path, small_idx):
-    link = tmp_path / "my digits"  # the command to go on must quote it
-    link.symlink_to(small_idx)
-    argv = ["--model", "lenet_reg", "--epochs", "40", "--device", "cpu", "--data-dir", str(link)]
+    argv = [*ARGV, "--epochs", "40", "--data-dir", str(small_idx)]
     folders, signals = [tmp_path / "int", tmp_path / "term"], [signal.SIGINT, signal.SIGTERM]
     with ThreadPoolExecutor() as pool:  # both at once: starting takes seconds
         stopped = list(pool.map(stop_after_one_epoch, [argv] * 2, folders, signals))
@@ -291,81 +324,94 @@ def test_real_processes_stop_on_signals(execute, tmp_path, small_idx):
         saved = torch.load(checkpoint, weights_only=True)["epoch"]
         printed = 1 + len(re.findall("^epoch ", out, re.MULTILINE))
         assert printed <= saved <= printed + 1 <= 40
-        command = shlex.split(err.partition("go on with: ")[2])
-        assert execute(*command[2:], folder=folder)[0] == 0
+        assert execute(*argv, folder=folder)[0] == 0
         assert read_run(folder) == expected
 
 
-# What --resume says
+# Side by side
 
-@pytest.fixture
-def train(small_idx, tmp_path, monkeypatch):
-    """Runs main.py in this process, on the same digits in place of the repository's."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "DATA_DIR", small_idx)
-    return lambda *argv: main.main(["--device", "cpu", "--epochs", "2", *argv])
+def start(argv, folder):
+    return subprocess.Popen([sys.executable, SCRIPT, *argv], cwd=folder, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-@pytest.fixture
-def unfinished(train, monkeypatch, capsys):
-    """A run of two epochs, stopped in the second."""
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    epochs = iter([main.train])
-    with monkeypatch.context() as patch:
-        patch.setattr(main, "train", lambda *args: next(epochs, stop)(*args))
-        assert train() == 130
-    capsys.readouterr()
-
-
-def test_resume_of_a_finished_run_rebuilds_its_log(train, capsys):
-    assert train() == 0
-    files = {path: path.read_bytes() for path in Path().glob("*/*")}
-    for missing in (["csv"], ["json"], ["csv", "json"], []):
-        for suffix in missing:
-            Path(f"logs/lenet-epochs2-seed0.{suffix}").unlink()
-        capsys.readouterr()
-        assert train("--resume") == 0
-        out = capsys.readouterr().out
-        assert "lenet-epochs2-seed0: 2 of 2 epochs" in out
-        assert "\nepoch" not in out
-        assert {path: path.read_bytes() for path in Path().glob("*/*")} == files
+def read_runs(folder, seeds):
+    """read_run of each seed."""
+    found = {}
+    for seed in range(seeds):
+        part = folder / f"only{seed}"
+        for path in folder.glob(f"*/*-seed{seed}.*"):
+            (part / path.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, part / path.parent.name)
+        found[seed] = read_run(part)
+        shutil.rmtree(part)
+    return found
 
 
-def test_resume_of_a_finished_series_rebuilds_its_log(train, capsys):
-    assert train("--seeds", "2") == 0
-    files = {path: path.read_bytes() for path in Path().glob("*/*")}
-    Path("logs/lenet-epochs2-seed1.csv").unlink()
-    capsys.readouterr()
-    assert train("--seeds", "2", "--resume") == 0
-    assert "lenet-epochs2-seed1: 2 of 2 epochs" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in Path().glob("*/*")} == files
+def test_two_processes_share_the_seeds(execute, tmp_path, small_idx):
+    argv = [*ARGV, "--epochs", "10", "--seeds", "6", "--data-dir", str(small_idx)]
+    processes = [start(argv, tmp_path) for _ in range(2)]
+    outcomes = [(process.communicate(), process.returncode) for process in processes]
+    for (_, err), status in outcomes:
+        assert (status, err) == (0, "")
+    trained = [re.findall(r"-seed(\d): finished, .*; log ", out) for (out, _), _ in outcomes]
+    assert sorted(trained[0] + trained[1]) == list("012345")  # each once
+    whole = tmp_path / "alone"
+    assert execute(*argv, folder=whole)[0] == 0
+    assert {path.suffix for path in tmp_path.glob("[cl]*/*")} == {".pt", ".csv", ".json"}
+    assert read_runs(tmp_path, 6) == read_runs(whole, 6)
 
 
-def test_resume_without_a_checkpoint_starts_from_the_beginning(train, capsys):
-    assert train("--resume") == 0
-    out = capsys.readouterr().out
-    assert "no checkpoint checkpoints/lenet-epochs2-seed0.pt, starting from the beginning" in out
-    assert out.count("\nepoch") == 2
+def test_a_lock_ends_with_its_process(execute, tmp_path, undisturbed):
+    assert execute(*ARGV, moment="train", count=7)[0] == -signal.SIGKILL
+    assert list(tmp_path.glob("*/*.lock"))
+    assert execute(*ARGV)[0] == 0
+    assert read_run(tmp_path) == undisturbed
+    assert not list(tmp_path.glob("*/*.lock"))
 
 
-def test_unfinished_run_starts_over_and_says_so(train, unfinished, capsys):
-    assert train() == 0
-    out = capsys.readouterr().out
-    assert "lenet-epochs2-seed0: unfinished in logs, starting over" in out
-    assert "--resume" in out
-    assert out.count("\nepoch") == 2
+def test_jobs_share_the_seeds(execute, tmp_path, small_idx):
+    argv = [*ARGV, "--seeds", "3", "--data-dir", str(small_idx)]
+    process = start([*argv, "--jobs", "2"], tmp_path)
+    out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    *lines, mean, hint = out.splitlines()
+    assert sorted(re.findall(r"-seed(\d): finished, ", "\n".join(lines))) == list("012")
+    assert len(lines) == 3
+    assert "3 seed(s)" in mean
+    assert "plot.py" in hint
+    whole = tmp_path / "alone"
+    assert mean in execute(*argv, folder=whole)[1]
+    assert read_runs(tmp_path, 3) == read_runs(whole, 3)
 
 
-def test_resume_takes_only_what_is_missing(train, unfinished, capsys):
-    assert train("--resume") == 0
-    out = capsys.readouterr().out
-    assert "lenet-epochs2-seed0: 1 of 2 epochs" in out
-    assert re.findall(r"^epoch (\d)", out, re.MULTILINE) == ["2"]
+def test_a_job_that_fails_is_named_and_takes_no_other_with_it(tmp_path, small_idx):
+    argv = [*ARGV, "--seeds", "3", "--jobs", "2", "--data-dir", str(small_idx)]
+    (tmp_path / "checkpoints/lenet_reg-epochs4-small_idx0-seed1.pt").mkdir(parents=True)
+    process = start(argv, tmp_path)
+    out, err = process.communicate()
+    assert process.returncode == 1
+    assert err.startswith("main.py: checkpoints")
+    assert "seed1.pt: damaged" in err
+    assert err.count("\n") == 1
+    assert sorted(re.findall(r"-seed(\d): finished, ", out)) == ["0", "2"]
+    assert "2 seed(s)" in out
 
 
-def test_first_run_says_nothing_of_that(train, capsys):
-    assert train() == 0
-    out = capsys.readouterr().out
-    assert not re.search("checkpoint |unfinished|starting|epochs are", out)
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_all_jobs(execute, tmp_path, small_idx, signum):
+    argv = [*ARGV, "--epochs", "400", "--seeds", "3", "--data-dir", str(small_idx)]
+    process = start([*argv, "--jobs", "2"], tmp_path)
+    while len(list(tmp_path.glob("*/*.pt"))) < 2 and process.poll() is None:
+        pass
+    process.send_signal(signum)
+    _, err = process.communicate()
+    assert process.returncode == 128 + signum
+    assert err.count("\n") == 1
+    assert "the same command (without --restart) goes on" in err
+    saved = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
+    assert {path.suffix for path in saved} == {".pt", ".csv", ".json"}  # no locks, nothing half
+    for path in tmp_path.glob("*/*.pt"):
+        assert 1 <= torch.load(path, weights_only=True)["epoch"] < 400
+    assert len(list(tmp_path.glob("*/*.pt"))) == 2

@@ -1,5 +1,6 @@
 """The figures: which are drawn, what stands in them against the logs, and the files they make."""
 
+import functools
 import io
 import re
 import statistics
@@ -15,12 +16,14 @@ import pytest
 import torch
 from PIL import Image
 
+import dataset
 import main
+import pictures
 import plot
 import report
 import runs
 from main import RECIPES
-from model import LeNet5
+from model import CustomMLP, LeNet5, LeNetWide
 
 ROOT = Path(__file__).parent.parent
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
@@ -36,23 +39,45 @@ def made_up(seed, epochs):
             for epoch in range(1, epochs + 1)]
 
 
-def write_series(folder, name, seeds=1, evaluated_on="test", epochs=3, errors=(), **changes):
-    """Logs of made-up runs, in the format's own writer; returns the histories."""
+@functools.cache
+def fingerprint(train):
+    return dataset.MNIST(dataset.DATA_DIR, train).fingerprint()
+
+
+def write_series(folder, name, seeds=1, evaluated_on="test", epochs=3, errors=(), done=None,
+                 first=0, data=None, **changes):
+    """Logs of made-up runs, in the format's own writer; returns the histories.
+
+    done: the epochs that there are so far; data: of what they were measured on, else MNIST's.
+    """
     folder.mkdir(exist_ok=True)
     model = re.match(r"\w+", name)[0]
     recipe = replace(RECIPES[model], epochs=epochs, **changes)
-    histories = [made_up(seed, epochs) for seed in range(seeds)]
-    for seed, history in enumerate(histories):
-        runs.write_log(folder, f"{name}-seed{seed}", {
+    histories = [made_up(seed, epochs)[:done] for seed in range(first, first + seeds)]
+    data = data or fingerprint(evaluated_on == "validation")
+    for seed, history in enumerate(histories, start=first):
+        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", {
             "model": model, "seed": seed, "recipe": main.as_dict(recipe),
-            "evaluated_on": evaluated_on, "data": {"train": {}, evaluated_on: {}},
-            "parameters": 61_706, "environment": {}}, history, list(errors))
+            "evaluated_on": evaluated_on, "data": {"train": fingerprint(True), evaluated_on: data},
+            "parameters": 61_706, "environment": {}}, history, list(errors)).write_log()
     return histories
 
 
-def run_plot(log_dir, out, capsys):
+def read(folder):
+    return {name: runs.read_series(folder, name, main.DEFAULTS)
+            for name in runs.list_series(folder)}
+
+
+def draw(folder, data_dir=dataset.DATA_DIR):
+    """{file name: Figure} of all that can be drawn of a log folder."""
+    listed = plot.list_figures(read(folder), folder, folder / "none", data_dir)
+    return {name: figure for name, function in listed if (figure := function())}
+
+
+def run_plot(log_dir, out, capsys, *argv):
     """Exit status, lines of output and lines of complaint."""
-    status = plot.main(["--log-dir", str(log_dir), "--out", str(out)])
+    status = plot.main(["--log-dir", str(log_dir), "--out", str(out), *map(str, argv),
+                        "--checkpoint-dir", str(log_dir)])
     out, err = capsys.readouterr()
     return status, out.splitlines(), err.splitlines()
 
@@ -84,38 +109,47 @@ def images(figure):
     return found
 
 
+def write_weights(folder, name, kind, **changes):
+    """A checkpoint of seed 0 beside its log; returns the weights."""
+    torch.manual_seed(5)
+    weights = kind().state_dict()
+    run = read(folder)[name][0]
+    content = {**run, "history": [run["final"]], "model": weights, **changes}
+    torch.save(content, folder / f"{name}-seed0.pt")
+    return weights
+
+
 @pytest.fixture
 def record(tmp_path):
     """A log folder with a run of lenet_record and its weights; returns folder and weights."""
     write_series(tmp_path / "logs", "lenet_record", errors=ERRORS)
-    torch.manual_seed(5)
-    weights = LeNet5().state_dict()
-    torch.save({"model": weights, "seed": 0}, tmp_path / "logs/lenet_record-seed0.pt")
-    return tmp_path / "logs", weights
+    return tmp_path / "logs", write_weights(tmp_path / "logs", "lenet_record", LeNet5)
 
 
 # Files
 
-def test_every_series_has_its_two_figures(tmp_path):
+def test_every_series_has_its_figures(tmp_path):
     names = {"lenet": "LeNet", "mlp": "CustomMLP", "lenet_dropout": "LeNet_dropout",
              "lenet_decay": "LeNet_weight_decay", "lenet_augment": "LeNet_augmentation",
              "lenet_reg": "LeNet_regularization", "lenet_heavy": "LeNet_heavy",
              "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
+             "lenet_1998": "LeNet_1998", "lenet_1998_linear": "LeNet_1998_linear",
+             "lenet_1998_dense": "LeNet_1998_dense", "lenet_1998_max": "LeNet_1998_max",
+             "lenet_1998_relu": "LeNet_1998_relu",
              "lenet_wide": "LeNet_wide", "mlp_wide": "CustomMLP_wide"}
     assert names.keys() == RECIPES.keys()
     for model in names:
         write_series(tmp_path, model)
-    drawn = {file for file, _ in plot.draw_all(runs.read_series(tmp_path), tmp_path)}
-    curves = {f"{name}_{quantity}_plot.png" for name in names.values()
-              for quantity in ("accuracy", "loss")}
-    assert drawn == curves | {"model_comparison.png", "ablation.png", "samples.png",
-                              "confusion_matrix.png", "misclassified.png"}
+    kinds = ("accuracy_plot", "loss_plot", "confusion_matrix", "misclassified")
+    assert draw(tmp_path).keys() == {
+        *(f"{name}_{kind}.png" for name in names.values() for kind in kinds),
+        "model_comparison.png", "ablation.png", "samples.png"}
 
 
 def test_every_figure_becomes_a_file_and_is_named(record, tmp_path, capsys):
-    expected = {"LeNet_record_accuracy_plot.png", "LeNet_record_loss_plot.png",
-                "model_comparison.png", "ablation.png", "samples.png", "confusion_matrix.png",
-                "misclassified.png", "filters.png"}
+    expected = {*(f"LeNet_record_{kind}.png" for kind in (
+        "accuracy_plot", "loss_plot", "confusion_matrix", "misclassified", "filters")),
+        "model_comparison.png", "samples.png"}
     status, lines, complaints = run_plot(record[0], tmp_path / "deep/img", capsys)
     assert (status, complaints) == (0, [])
     assert {path.name for path in (tmp_path / "deep/img").iterdir()} == expected
@@ -123,47 +157,49 @@ def test_every_figure_becomes_a_file_and_is_named(record, tmp_path, capsys):
     for name in expected:
         with Image.open(tmp_path / "deep/img" / name) as picture:
             assert picture.width >= 830, name
-            *_, alpha = picture.convert("RGBA").split()
-            assert alpha.getextrema() == (255, 255), name  # opaque: readable in dark mode too
+            assert "transparency" not in picture.info, name  # readable in dark mode too
             assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255), name
-            assert len(picture.getcolors(2**24)) > 20, name
+            assert len(picture.convert("RGB").getcolors()) > 20, name
 
 
-def test_pictures_that_need_lenet_record_wait_for_it(tmp_path, capsys):
-    write_series(tmp_path / "logs", "lenet-lr0.05", seeds=2, lr=0.05)
-    _, lines, _ = run_plot(tmp_path / "logs", tmp_path, capsys)
-    assert [Path(line).name for line in lines] == [
-        "lenet-lr0.05_accuracy_plot.png", "lenet-lr0.05_loss_plot.png", "model_comparison.png",
-        "samples.png"]
+def test_the_named_series_alone_are_drawn(tmp_path, capsys):
+    for name in ("lenet", "mlp", "lenet-lr0.05"):
+        write_series(tmp_path / "logs", name)
+    status, lines, complaints = run_plot(
+        tmp_path / "logs", tmp_path, capsys, "lenet-lr0.05", "missing", "lenet")
+    assert status == 1
+    assert complaints == [f"plot.py: {tmp_path / 'logs'}: no series missing; there are lenet, "
+                          "lenet-lr0.05, mlp"]
+    drawn = {Path(line).name.rpartition("_")[0] for line in lines}
+    assert not any(name.startswith("CustomMLP") for name in drawn)
+    assert {"lenet-lr0.05_accuracy", "LeNet_accuracy", "LeNet_confusion"} <= drawn
 
 
-def test_without_weights_no_filters_and_without_seed_0_no_errors(record, tmp_path, capsys):
-    (record[0] / "lenet_record-seed0.pt").unlink()
-    run_plot(record[0], tmp_path / "a", capsys)
-    assert (tmp_path / "a/confusion_matrix.png").exists()
-    assert not (tmp_path / "a/filters.png").exists()
-    for suffix in ("json", "csv"):
-        content = (record[0] / f"lenet_record-seed0.{suffix}").read_text()
-        (record[0] / f"lenet_record-seed1.{suffix}").write_text(
-            content.replace('"seed": 0', '"seed": 1'))
-        (record[0] / f"lenet_record-seed0.{suffix}").unlink()
-    run_plot(record[0], tmp_path / "b", capsys)
-    assert {path.name for path in (tmp_path / "b").iterdir()} == {
-        "LeNet_record_accuracy_plot.png", "LeNet_record_loss_plot.png", "model_comparison.png",
-        "ablation.png", "samples.png"}
+@pytest.mark.parametrize(("log_dir", "out"), [
+    ("logs", "img"), ("logs/report", "img/report"), ("other", "img"), ("./logs/a/b", "img/a/b")])
+def test_a_folder_in_logs_has_its_figures_in_img(log_dir, out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert plot.parse(["--log-dir", log_dir]).out == Path(out)
+    assert plot.parse(["--log-dir", log_dir, "--out", "x"]).out == Path("x")
+
+
+def test_the_errors_are_those_of_the_lowest_finished_seed(tmp_path):
+    write_series(tmp_path, "lenet", first=1, done=2)
+    write_series(tmp_path, "lenet", first=4, seeds=2, errors=ERRORS)
+    title = draw(tmp_path)["LeNet_confusion_matrix.png"].axes[0].get_title()
+    assert title == "LeNet, seed 4: 7 errors of 10,000 test images"
 
 
 def test_same_logs_same_bytes_and_nothing_of_the_moment_in_them(record, tmp_path, capsys):
-    write_series(record[0], "lenet", seeds=2)
     run_plot(record[0], tmp_path / "a", capsys)
     torch.manual_seed(99)
-    with matplotlib.rc_context({"font.size": 30, "savefig.dpi": 40}):  # a user's matplotlibrc
+    with matplotlib.rc_context({"font.size": 30, "figure.dpi": 40}):  # a user's matplotlibrc
         run_plot(record[0], tmp_path / "b", capsys)
     first = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
-    assert len(first) == 10
+    assert len(first) == 7
     for name, png in first.items():
-        assert chunks(png) == {"IHDR", "pHYs", "IDAT", "IEND"}, name
+        assert chunks(png) == {"IHDR", "PLTE", "IDAT", "IEND"}, name
 
 
 def test_importing_does_nothing():
@@ -178,7 +214,7 @@ def test_importing_does_nothing():
 @pytest.mark.parametrize(("quantity", "factor"), [("accuracy", 100), ("loss", 1)])
 def test_curves_are_the_mean_and_the_band_the_extremes(tmp_path, quantity, factor):
     histories = write_series(tmp_path, "lenet", seeds=3)
-    figure = plot.draw_curves("lenet", runs.read_series(tmp_path)["lenet"], quantity)
+    figure = plot.draw_curves("lenet", read(tmp_path)["lenet"], quantity)
     ax = figure.axes[0]
     lines, bands = ax.get_lines(), ax.collections
     assert len(lines) == len(bands) == 2
@@ -203,7 +239,7 @@ def test_curves_are_the_mean_and_the_band_the_extremes(tmp_path, quantity, facto
 
 
 def test_legends_of_the_report_say_what_its_tables_say():
-    for name, series in runs.read_series(report.REPORT).items():
+    for name, series in read(report.REPORT).items():
         figure = plot.draw_curves(name, series, "accuracy")
         test = next(label for label in legend_labels(figure) if label.startswith("test"))
         assert test == f"test: {report.accuracies(series).mean():.2f} %", name
@@ -211,16 +247,44 @@ def test_legends_of_the_report_say_what_its_tables_say():
 
 def test_one_seed_has_no_band(tmp_path):
     write_series(tmp_path, "mlp", epochs=1)
-    figure = plot.draw_curves("mlp", runs.read_series(tmp_path)["mlp"], "accuracy")
+    figure = plot.draw_curves("mlp", read(tmp_path)["mlp"], "accuracy")
     assert len(figure.axes[0].collections) == 0
     assert legend_labels(figure) == ["train: 69.00 %", "test: 96.90 %"]
     assert figure.axes[0].get_legend().get_title().get_text() == "last epoch, seed 0"
 
 
+def test_unfinished_runs_beside_finished_seeds_are_not_in_the_mean(tmp_path):
+    finished = write_series(tmp_path, "lenet", seeds=2, epochs=30)
+    (part,) = write_series(tmp_path, "lenet", first=2, epochs=30, done=12)
+    for quantity, factor in (("accuracy", 100), ("loss", 1)):
+        figure = plot.draw_curves("lenet", read(tmp_path)["lenet"], quantity)
+        _, test, thin = figure.axes[0].get_lines()
+        mean = [factor * statistics.mean(row[f"test_{quantity}"] for row in rows)
+                for rows in zip(*finished, strict=True)]
+        assert list(test.get_ydata()) == pytest.approx(mean, rel=1e-5)
+        assert list(thin.get_xdata()) == list(range(1, 13))
+        assert list(thin.get_ydata()) == pytest.approx(
+            [factor * row[f"test_{quantity}"] for row in part], rel=1e-5)
+        assert thin.get_label() == "test, seed 2: 12 of 30 epochs so far, not in the mean"
+        assert figure.axes[0].get_legend().get_title().get_text() == "last epoch, mean of 2 seeds"
+
+
+def test_an_unfinished_series_is_drawn_as_far_as_it_goes(tmp_path):
+    write_series(tmp_path, "lenet", epochs=30, done=5)
+    write_series(tmp_path, "lenet", first=1, epochs=30, done=12)
+    figure = plot.draw_curves("lenet", read(tmp_path)["lenet"], "accuracy")
+    title = figure.axes[0].get_legend().get_title().get_text()
+    assert title == "12 of 30 epochs so far, seed 1"
+    assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [12, 12, 5]
+    assert legend_labels(figure)[2] == "test, seed 0: 5 of 30 epochs so far"
+    assert draw(tmp_path).keys() == {"LeNet_accuracy_plot.png", "LeNet_loss_plot.png",
+                                     "samples.png"}
+
+
 def test_validation_is_called_so(tmp_path):
     write_series(tmp_path, "lenet-validate", evaluated_on="validation")
     for quantity in ("accuracy", "loss"):
-        figure = plot.draw_curves("x", runs.read_series(tmp_path)["lenet-validate"], quantity)
+        figure = plot.draw_curves("x", read(tmp_path)["lenet-validate"], quantity)
         assert legend_labels(figure)[1].startswith("validation: ")
         assert "test" not in " ".join(legend_labels(figure))
 
@@ -231,13 +295,13 @@ def test_validation_is_called_so(tmp_path):
     ("lenet_reg", "train (with distorted images and dropout): ")])
 def test_the_legend_says_why_train_may_lie_below_test(tmp_path, model, words):
     write_series(tmp_path, model)
-    figure = plot.draw_curves(model, runs.read_series(tmp_path)[model], "accuracy")
+    figure = plot.draw_curves(model, read(tmp_path)[model], "accuracy")
     assert legend_labels(figure)[0].startswith(words)
 
 
 def test_98_and_99_5_are_well_apart_and_nothing_of_test_is_cut_off(tmp_path):
     write_series(tmp_path, "lenet", seeds=2)
-    series = runs.read_series(tmp_path)["lenet"]
+    series = read(tmp_path)["lenet"]
     series[1]["history"][0]["test_accuracy"] = 0.4
     for lowest in (0.4, 0.97):
         series[1]["history"][0]["test_accuracy"] = lowest
@@ -256,7 +320,7 @@ def test_an_edited_recipe_shows_in_log_and_plot(small_idx, tmp_path, monkeypatch
     def train_and_plot(folder):
         where = ["--log-dir", str(tmp_path / folder), "--checkpoint-dir", str(tmp_path)]
         assert main.main(["--epochs", "1", "--data-dir", str(small_idx), *where]) == 0
-        (name, series), = runs.read_series(tmp_path / folder).items()
+        (name, series), = read(tmp_path / folder).items()
         return series, plot.draw_curves(name, series, "loss").get_supxlabel()
 
     before, caption_before = train_and_plot("before")
@@ -273,16 +337,16 @@ def test_an_edited_recipe_shows_in_log_and_plot(small_idx, tmp_path, monkeypatch
 
 def test_the_caption_names_every_setting(tmp_path):
     write_series(tmp_path, "lenet_reg")
-    caption = plot.describe(runs.read_series(tmp_path)["lenet_reg"][0])
+    caption = plot.describe(read(tmp_path)["lenet_reg"][0])
     assert caption.replace("\xa0", " ").replace("\n", " ") == (
-        "RegularizedLeNet5, 61,706 parameters, dropout 0.1, weight decay 0.0005, augment, "
-        "rotation 12.0, translation 2.0, scaling 0.12, shear 10.0, no thickening, epochs 3, "
-        "batch size 128, lr 0.1, warmup 0.15, momentum 0.9, nesterov")
+        "RegularizedLeNet5, 61,706 parameters, epochs 3, batch size 128, lr 0.1, warmup 0.15, "
+        "momentum 0.9, nesterov, no bf16, weight decay 0.0005, dropout 0.1, augment, "
+        "rotation 12.0, translation 2.0, scaling 0.12, shear 10.0, no thickening")
     write_series(tmp_path, "mlp_wide")
-    caption = plot.describe(runs.read_series(tmp_path)["mlp_wide"][0])
+    caption = plot.describe(read(tmp_path)["mlp_wide"][0])
     assert caption.replace("\xa0", " ").replace("\n", " ") == (
-        "MLPWide, 61,706 parameters, dropout 0.5, weight decay 0.001, no augment, epochs 3, "
-        "batch size 256, lr 0.01, no warmup, momentum 0.9, no nesterov")
+        "MLPWide, 61,706 parameters, epochs 3, batch size 256, lr 0.01, no warmup, momentum 0.9, "
+        "no nesterov, no bf16, weight decay 0.001, dropout 0.5, no augment")
 
 
 # Comparison and ablation
@@ -298,7 +362,7 @@ def read_dots(figure):
     return found
 
 
-def test_ablation_shows_every_seed_the_mean_and_the_deviation(tmp_path):
+def test_ablation_shows_every_seed_the_mean_and_the_extremes(tmp_path):
     names = ["lenet", "lenet_dropout", "lenet_decay", "lenet_augment", "lenet_reg", "lenet_heavy",
              "lenet_record"]
     finals = {name: [100 * history[-1]["test_accuracy"]
@@ -306,7 +370,7 @@ def test_ablation_shows_every_seed_the_mean_and_the_deviation(tmp_path):
               for seeds, name in enumerate(names, start=1)}
     write_series(tmp_path, "mlp")  # not part of it
     write_series(tmp_path, "lenet-lr0.2", lr=0.2)  # nor this
-    figure = plot.draw_ablation(runs.read_series(tmp_path))
+    figure = plot.draw_ablation(read(tmp_path))
     rows = read_dots(figure)
     assert [label for label, *_ in rows] == [
         "LeNet, 1 epochs\nno regularisation", "LeNet_dropout, 2 epochs\ndropout 0.1",
@@ -318,8 +382,7 @@ def test_ablation_shows_every_seed_the_mean_and_the_deviation(tmp_path):
     for name, (_, dots, mean, ends) in zip(names, rows, strict=True):
         assert dots == pytest.approx(finals[name])
         assert mean == pytest.approx(statistics.mean(finals[name]))
-        spread = statistics.stdev(finals[name]) if len(dots) > 1 else 0
-        assert ends == pytest.approx((mean - spread, mean + spread))
+        assert ends == pytest.approx((min(finals[name]), max(finals[name])))
         assert low < min(*dots, *ends)
         assert high > max(*dots, *ends)
     assert texts(figure)[0] == "96.90 %  (n = 1)"
@@ -331,16 +394,23 @@ def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
     write_series(tmp_path, "lenet-lr0.2", seeds=2, lr=0.2, epochs=9)
     write_series(tmp_path, "lenet_reg", epochs=4)
     write_series(tmp_path, "lenet_reg-validate", evaluated_on="validation", epochs=20)
-    drawn = dict(plot.draw_all(runs.read_series(tmp_path), tmp_path))
+    drawn = draw(tmp_path)
     assert [label for label, *_ in read_dots(drawn["model_comparison.png"])] == [
         "lenet-lr0.2\n61,706 parameters", "LeNet_regularization\n61,706 parameters",
         "CustomMLP\n61,706 parameters"]
 
 
-def test_validation_runs_alone_make_no_comparison(tmp_path):
-    write_series(tmp_path, "lenet-validate", evaluated_on="validation")
-    assert [name for name, _ in plot.draw_all(runs.read_series(tmp_path), tmp_path)] == [
-        "lenet-validate_accuracy_plot.png", "lenet-validate_loss_plot.png", "samples.png"]
+def test_other_images_have_a_panel_of_their_own(tmp_path):
+    write_series(tmp_path, "lenet")
+    write_series(tmp_path, "lenet-validate", evaluated_on="validation", seeds=2)
+    write_series(tmp_path, "lenet-lr0.2-validate", evaluated_on="validation", lr=0.2, epochs=9)
+    write_series(tmp_path, "lenet-fashion", data={"size": 10_000, "images_crc32": 1})
+    figure = plot.draw_comparison(read(tmp_path))
+    assert sorted((ax.get_title(), *(label.get_text().split("\n")[0]
+                                     for label in ax.get_yticklabels())) for ax in figure.axes) == [
+        ("Accuracy on 10,000 held-out images", "lenet-lr0.2-validate", "lenet-validate"),
+        ("Accuracy on 10,000 test images", "LeNet"),
+        ("Accuracy on 10,000 test images", "lenet-fashion")]
 
 
 # Pictures of the data and of the best net
@@ -349,8 +419,8 @@ def test_samples_are_training_digits_and_their_distortions(digits):
     train_images, labels = digits["train"]
     torch.manual_seed(123)  # a state that no drawing leaves behind
     state = torch.get_rng_state()
-    shown = images(plot.draw_samples(
-        torch.tensor(train_images).unsqueeze(1), torch.tensor(labels).long()))
+    shown = images(pictures.draw_samples(
+        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR))
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's chance is touched
     assert len(shown) == 70
     for digit in range(10):
@@ -371,50 +441,77 @@ def test_samples_are_training_digits_and_their_distortions(digits):
 
 def test_confusion_matrix_counts_by_hand(digits, record):
     labels = digits["test"][1]
-    run = runs.read_series(record[0])["lenet_record"][0]
-    figure = plot.draw_confusion(run, torch.tensor(labels).long())
+    run = read(record[0])["lenet_record"][0]
+    figure = pictures.draw_confusion("LeNet_record", run, dataset.DATA_DIR)
     written = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     for label in range(10):  # x is the prediction, y the label
         wrong = sum(error[1] == label for error in ERRORS)
         assert written.pop((label, label)) == f"{(labels == label).sum() - wrong:,}"
     assert written == {(9, 8): "1", (2, 8): "1", (6, 5): "1", (7, 9): "1", (7, 2): "1",
                        (3, 5): "1", (9, 4): "1"}
-    assert figure.axes[0].get_title() == "LeNet_record, seed 0: 7 errors of 10,000"
+    assert figure.axes[0].get_title() == "LeNet_record, seed 0: 7 errors of 10,000 test images"
     colours = figure.axes[0].images[0].get_array()
     assert colours.mask.diagonal().all()  # the diagonal has no say in the colours
     assert colours.max() == 1
 
 
+def gallery(figure):
+    """The sheet of a gallery of errors cut into its images, in the order of its words."""
+    sheet = np.asarray(figure.axes[0].images[0].get_array())
+    found = []
+    for text in figure.axes[0].texts:
+        x, y = text.get_position()
+        bottom, centre = round(32 * y - 1.28), round(32 * x)  # 0.04 above the words; cells of 32
+        found.append(sheet[bottom - 28:bottom, centre - 14:centre + 14])
+    return found
+
+
 def test_misclassified_shows_every_error_the_most_confident_first(digits, record):
     test_images = digits["test"][0]
-    run = runs.read_series(record[0])["lenet_record"][0]
-    figure = plot.draw_misclassified(run, torch.tensor(test_images).unsqueeze(1))
-    ax = figure.axes[0]
+    run = read(record[0])["lenet_record"][0]
+    figure = pictures.draw_misclassified("LeNet_record", run, dataset.DATA_DIR)
     ranked = [[9729, 5, 6, "99.0"], [4176, 2, 7, "98.5"], [674, 5, 3, "90.0"],
               [2130, 4, 9, "75.0"], [582, 8, 2, "70.0"], [947, 8, 9, "62.0"],
               [9642, 9, 7, "51.0"]]
     assert texts(figure) == [f"{label} → {prediction}, {percent} %\n{index}"
                              for index, label, prediction, percent in ranked]
-    for (index, *_), image in zip(ranked, ax.images, strict=True):
-        assert np.array_equal(image.get_array(), test_images[index])
-    assert sorted(round(frame.get_x()) for frame in ax.patches) == [0, 3, 5]  # 9729, 2130, 947
+    for (index, *_), image in zip(ranked, gallery(figure), strict=True):
+        assert np.array_equal(image, test_images[index])
+    frames = figure.axes[0].patches  # 9729, 2130, 947
+    assert sorted(round(frame.get_x(), 2) for frame in frames) == [0.06, 3.06, 5.06]
     assert "7 errors of 10,000 test images" in figure.texts[0].get_text()
 
 
+def test_held_out_images_are_those_of_the_held_out_sixth(digits, tmp_path):
+    order = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))[:10_000]
+    labels = digits["train"][1][order]
+    write_series(tmp_path, "lenet-validate", evaluated_on="validation",
+                 errors=[[947, int(labels[947]), 0, 0.9], [3, int(labels[3]), 0, 0.8]])
+    run = read(tmp_path)["lenet-validate"][0]
+    figure = pictures.draw_misclassified("x", run, dataset.DATA_DIR)
+    for index, image in zip((947, 3), gallery(figure), strict=True):
+        assert np.array_equal(image, digits["train"][0][order[index]])
+    assert "of 10,000 held-out images" in figure.texts[0].get_text()
+    assert "reviewers" not in figure.texts[0].get_text()
+    assert not figure.axes[0].patches  # 947 is a doubtful label of the test set, not of these
+    confusion = texts(pictures.draw_confusion("x", run, dataset.DATA_DIR))
+    assert sum(int(text.replace(",", "")) for text in confusion) == 10_000
+
+
 def test_the_doubtful_labels_are_those_published():
-    assert sorted(plot.DOUBTFUL_LABELS) == [947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558,
-                                            5937, 6651, 6783, 8527, 9679, 9729]
+    assert sorted(report.DOUBTFUL_LABELS) == [947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558,
+                                              5937, 6651, 6783, 8527, 9679, 9729]
 
 
 @pytest.mark.parametrize("count", [0, 1000])
 def test_a_perfect_net_and_a_hopeless_one_can_be_drawn(digits, count):
-    test_images, labels = (torch.tensor(array) for array in digits["test"])
-    run = {"seed": 0, "errors": [[i, int(labels[i]), (int(labels[i]) + 1) % 10, 0.5]
-                                 for i in range(count)]}
-    gallery = plot.draw_misclassified(run, test_images.unsqueeze(1))
-    assert len(gallery.axes[0].images) == min(count, plot.MAX_GALLERY)
-    assert (", the first 400." in gallery.texts[0].get_text()) == (count > 400)
-    for figure in (gallery, plot.draw_confusion(run, labels.long())):
+    labels = digits["test"][1].astype(int).tolist()
+    run = {"seed": 0, "evaluated_on": "test", "data": {"test": fingerprint(False)},
+           "errors": [[i, labels[i], (labels[i] + 1) % 10, 0.5] for i in range(count)]}
+    errors = pictures.draw_misclassified("x", run, dataset.DATA_DIR)
+    assert len(errors.axes[0].texts) == min(count, 100)
+    assert (", the first 100." in errors.texts[0].get_text()) == (count > 100)
+    for figure in (errors, pictures.draw_confusion("x", run, dataset.DATA_DIR)):
         figure.savefig(buffer := io.BytesIO(), dpi=20)
         assert len(buffer.getvalue()) > 500
 
@@ -422,7 +519,7 @@ def test_a_perfect_net_and_a_hopeless_one_can_be_drawn(digits, count):
 def test_filters_are_the_first_layer_at_work(digits, record):
     folder, weights = record
     image = digits["test"][0][0]
-    shown = images(plot.draw_filters(folder / "lenet_record-seed0.pt", torch.tensor(image)[None]))
+    shown = images(draw(folder)["LeNet_record_filters.png"])
     inputs = (np.pad(image / 255, 2) - 0.1307) / 0.3081
     np.testing.assert_allclose(shown.pop((1.0, 0.0)), inputs, atol=1e-5)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))  # (28, 28, 5, 5)
@@ -436,34 +533,105 @@ def test_filters_are_the_first_layer_at_work(digits, record):
     assert not shown
 
 
-def test_weights_may_lie_bare_in_their_file(digits, record, tmp_path):
-    torch.save(record[1], tmp_path / "bare.pt")
-    figure = plot.draw_filters(tmp_path / "bare.pt", torch.tensor(digits["test"][0][0])[None])
-    assert len(figure.axes[0].images) == 19
+def test_filters_of_any_net_with_a_convolution(digits, tmp_path):
+    write_series(tmp_path, "lenet_wide")
+    weights = write_weights(tmp_path, "lenet_wide", lambda: LeNetWide(0.5))
+    write_series(tmp_path, "mlp")
+    write_weights(tmp_path, "mlp", CustomMLP)
+    drawn = draw(tmp_path)
+    assert [name for name in drawn if "filters" in name] == ["LeNet_wide_filters.png"]
+    shown = images(drawn["LeNet_wide_filters.png"])
+    inputs = np.pad((digits["test"][0][0] / 255 - 0.1307) / 0.3081, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))
+    response = (windows * weights["conv1.weight"][0, 0].numpy()).sum((2, 3))
+    response = np.tanh(response + float(weights["conv1.bias"][0]))
+    expected = response.reshape(14, 2, 14, 2).mean((1, 3))
+    np.testing.assert_allclose(shown[2.0, 2.0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("changes", [
+    {"seed": 1}, {"evaluated_on": "validation"}, {"data": {}}, {"recipe": {"net": "LeNet5"}},
+    {"history": made_up(1, 3)}])
+def test_weights_of_another_run_are_not_shown(record, changes):
+    assert "LeNet_record_filters.png" in draw(record[0])
+    write_weights(record[0], "lenet_record", LeNet5, **changes)
+    assert "LeNet_record_filters.png" not in draw(record[0])
+
+
+def test_weights_are_looked_for_in_the_checkpoint_folder_too(record, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (record[0] / "lenet_record-seed0.pt").rename(tmp_path / "checkpoints/lenet_record-seed0.pt")
+    argv = ["--log-dir", str(record[0]), "--out", str(tmp_path), "--checkpoint-dir"]
+    assert plot.main([*argv, str(tmp_path)]) == 0
+    assert not (tmp_path / "LeNet_record_filters.png").exists()
+    assert plot.main([*argv, str(tmp_path / "checkpoints")]) == 0
+    assert (tmp_path / "LeNet_record_filters.png").exists()
 
 
 # Faults: one line, and which
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "unfinished"])
+@pytest.mark.parametrize("kind", ["missing", "empty"])
 def test_no_log_is_one_line(tmp_path, kind, capsys):
     folder = tmp_path / "logs"
     if kind != "missing":
         folder.mkdir()
-    if kind == "unfinished":
-        write_series(folder, "lenet")
-        path = folder / "lenet-seed0.json"
-        path.write_text(path.read_text().replace('"complete": true', '"complete": false'))
     assert run_plot(folder, tmp_path / "img", capsys) == (
-        1, [], [f"plot.py: {folder}: no complete run in it; python main.py makes one"])
+        1, [], [f"plot.py: {folder}: no run in it; python main.py makes one"])
     assert not (tmp_path / "img").exists()
 
 
-def test_differing_recipes_of_one_name_are_not_averaged(tmp_path, capsys):
+def test_what_cannot_be_drawn_is_named_and_the_rest_drawn(tmp_path, capsys):
     write_series(tmp_path / "logs", "lenet", seeds=2)
     write_series(tmp_path / "logs", "lenet", lr=0.3)  # seed 0 again, with another recipe
-    assert run_plot(tmp_path / "logs", tmp_path, capsys) == (
-        1, [], [f"plot.py: {tmp_path / 'logs'}: lenet-seed1 and lenet-seed0 differ in "
-                "lr (0.1 and 0.3): not averaged"])
+    write_series(tmp_path / "logs", "mlp")
+    (tmp_path / "logs/x-seed0.json").write_text("{")
+    status, lines, complaints = run_plot(tmp_path / "logs", tmp_path / "img", capsys)
+    assert (status, complaints) == (1, [
+        f"plot.py: {tmp_path / 'logs'}: lenet-seed1 and lenet-seed0 differ in lr (0.1 and 0.3): "
+        "not averaged",
+        f"plot.py: {tmp_path / 'logs/x-seed0.json'}: damaged, or not a log of main.py"])
+    assert {path.name for path in (tmp_path / "img").iterdir()} == {
+        "CustomMLP_accuracy_plot.png", "CustomMLP_loss_plot.png", "CustomMLP_confusion_matrix.png",
+        "CustomMLP_misclassified.png", "model_comparison.png", "samples.png"}
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize("kind", ["gone", "other"])
+def test_pictures_of_data_that_are_not_there_are_left_out_in_one_line(
+        tmp_path, kind, small_idx, capsys):
+    for name in ("lenet", "mlp"):
+        write_series(tmp_path / "logs", name, errors=ERRORS)
+    data = small_idx if kind == "other" else tmp_path / "nowhere"
+    status, lines, complaints = run_plot(tmp_path / "logs", tmp_path / "img", capsys,
+                                         "--data-dir", data)
+    assert (status, len(complaints)) == (1, 1)
+    fault = "not the images that these were measured on" if kind == "other" else "no such folder"
+    assert complaints[0].startswith(f"plot.py: {data}: {fault}")
+    for name in ("LeNet", "CustomMLP"):
+        for picture in ("confusion_matrix", "misclassified"):
+            assert f"{name}_{picture}.png" in complaints[0]
+    assert {Path(line).name for line in lines} == {
+        "LeNet_accuracy_plot.png", "LeNet_loss_plot.png", "CustomMLP_accuracy_plot.png",
+        "CustomMLP_loss_plot.png", "model_comparison.png"}
+
+
+def test_a_users_run_on_their_own_data(small_digits, small_idx, tmp_path, capsys):
+    """Trained, stopped and drawn: the confusion matrix counts this folder's labels."""
+    where = ["--log-dir", str(tmp_path / "logs"), "--checkpoint-dir", str(tmp_path / "logs")]
+    assert main.main(["--epochs", "1", "--data-dir", str(small_idx), *where]) == 0
+    capsys.readouterr()
+    status, lines, complaints = run_plot(tmp_path / "logs", tmp_path / "img", capsys,
+                                         "--data-dir", small_idx)
+    assert (status, complaints) == (0, [])
+    for picture in ("accuracy_plot", "confusion_matrix", "misclassified", "filters"):
+        assert sum(line.endswith(f"_{picture}.png") for line in lines) == 1
+    (series,) = read(tmp_path / "logs").values()
+    counts = texts(pictures.draw_confusion("x", series[0], small_idx))
+    assert sum(map(int, counts)) == len(small_digits["test"][1]) == 200
+    figure = pictures.draw_misclassified("x", series[0], small_idx)
+    first = max(series[0]["errors"], key=lambda error: error[3])[0]
+    assert np.array_equal(gallery(figure)[0], small_digits["test"][0][first])
+    assert not figure.axes[0].patches
 
 
 def test_out_below_a_file_is_one_line(record, tmp_path, capsys):
@@ -475,35 +643,30 @@ def test_out_below_a_file_is_one_line(record, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", {"model": {"fc1": torch.zeros(2)}}, [1]])
-def test_broken_weights_are_named(tmp_path, content):
-    path = tmp_path / "weights.pt"
+def test_broken_weights_are_named(record, content):
+    path = record[0] / "lenet_record-seed0.pt"
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
         torch.save(content, path)
-    with pytest.raises(runs.RunError, match=rf"^{re.escape(str(path))}: no weights of LeNet-5 \("):
-        plot.draw_filters(path, torch.zeros(1, 28, 28, dtype=torch.uint8))
+    fault = f"^{re.escape(str(path))}: damaged, or not a checkpoint of main.py \\("
+    with pytest.raises(runs.RunError, match=fault):
+        pictures.find_net(read(record[0])["lenet_record"][0], [path])
 
 
 def test_broken_weights_are_one_line(record, tmp_path, capsys):
     path = record[0] / "lenet_record-seed0.pt"
     path.write_bytes(path.read_bytes()[:1000])
-    status, _, complaints = run_plot(record[0], tmp_path / "img", capsys)
-    assert (status, len(complaints)) == (1, 1)
-    assert complaints[0].startswith(f"plot.py: {path}: no weights of LeNet-5 (")
-
-
-def test_missing_data_are_one_line(record, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(plot, "DATA_DIR", tmp_path / "nowhere")
-    status, _, complaints = run_plot(record[0], tmp_path / "img", capsys)
-    assert (status, len(complaints)) == (1, 1)
-    assert complaints[0].startswith(f"plot.py: {tmp_path / 'nowhere'}: no such folder")
+    status, lines, complaints = run_plot(record[0], tmp_path / "img", capsys)
+    assert (status, len(complaints), len(lines)) == (1, 1, 6)
+    assert complaints[0].startswith(f"plot.py: {path}: damaged, or not a checkpoint of main.py (")
+    assert complaints[0].endswith("; left out: LeNet_record_filters.png")
 
 
 def test_usage(capsys):
-    assert plot.main(["--logs", "x"]) == 2
+    assert plot.main(["--logs"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "plot.py: error: unrecognized arguments: --logs x\n")
+    assert (out, err) == ("", "plot.py: error: unrecognized arguments: --logs\n")
     assert plot.main(["--help"]) == 0
     assert "--log-dir" in capsys.readouterr().out
 
@@ -512,4 +675,4 @@ def test_as_a_command(tmp_path):
     done = subprocess.run([sys.executable, ROOT / "plot.py", "--log-dir", "nothing"],
                           cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "plot.py: nothing: no complete run in it; python main.py makes one\n"
+    assert done.stderr == "plot.py: nothing: no run in it; python main.py makes one\n"

@@ -40,7 +40,7 @@ def digits():
 def answers(net):
     """What main.py's own measurement answers: predictions (1000,) and probabilities (1000, 10)."""
     test_set = MNIST(DATA_DIR, train=False, transform=make_transform(net.image_size))
-    subset = torch.utils.data.TensorDataset(*test_set[:1000])
+    subset = test_set.select(torch.arange(1000))
     logits, _ = main.predict(net, make_loader(subset, 1000, shuffle=False))
     return logits.argmax(1).tolist(), logits.softmax(1)
 

@@ -1,0 +1,133 @@
+"""What the scripts share as programs: arguments, machine, files, and one line for each fault.
+
+Exit status 2 for bad usage, 1 for what failed, 128 + the signal's number for what was stopped.
+"""
+
+import argparse
+import contextlib
+import os
+import platform
+import re
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+
+class RunError(Exception):
+    """A run cannot start, go on or be read. The message is one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose errors are one line, and which takes no abbreviations of flags."""
+
+    def __init__(self, prog, doc, **options):
+        super().__init__(prog=prog, description=doc.split("\n\n")[0], allow_abbrev=False, **options)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def whole(low, high):
+    """A type of argument: a whole number from `low` to `high`."""
+    def convert(text):
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text}: must be a whole number, {low} to {high}")
+        return int(text)
+    return convert
+
+
+def word(text):
+    """A type of argument: letters, digits and _, so that it can be part of a file's name."""
+    if not re.fullmatch(r"\w+", text):
+        raise argparse.ArgumentTypeError(f"{text}: must be letters, digits and _")
+    return text
+
+
+def device(text):
+    """A type of argument: a device that is here, as "cpu"; "auto" takes the accelerator, if any."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    names = [accelerator.type, "cpu"] if accelerator else ["cpu"]
+    if text not in ("auto", *names):
+        raise argparse.ArgumentTypeError(f"{text}: not available here")
+    return names[0] if text == "auto" else text
+
+
+def make_folder(path):
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made: {error.strerror}") from None
+
+
+def remove(path):
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def write_atomically(path, content, outdated=()):
+    """Puts bytes in place whole or not at all, also when killed or when the disk is full.
+
+    outdated: files that go just before, when nothing but the renaming is left to do.
+    """
+    temporary = path.with_name(path.name + ".tmp")  # a fixed name: leftovers are overwritten
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        for other in outdated:
+            remove(other)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        remove(temporary)
+
+
+def environment(device):
+    """What a run is made on and with."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    return {
+        "torch": str(torch.__version__),  # a TorchVersion would not load with weights_only
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "cpu": names[0] if names else platform.processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def emulates_bf16(device):
+    """Whether bfloat16 is slower than float32 on `device`: on a CPU without instructions for it."""
+    return device == "cpu" and not (
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def run(script, work, argv, failures, stopped="stopped"):
+    """work(argv) with its faults as one line on stderr; returns the exit status.
+
+    failures: exceptions whose message is that line; stopped: a line for Ctrl-C and SIGTERM.
+    """
+    try:
+        return work(sys.argv[1:] if argv is None else argv) or 0
+    except SystemExit as stop:
+        return stop.code
+    except failures as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print(f"{script}: {stopped}", file=sys.stderr)
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+
+
+def start(main):
+    """Runs a script's main() as the program: SIGTERM stops it like Ctrl-C, `| head` in silence."""
+    def interrupt(signum, frame):
+        raise KeyboardInterrupt(signum)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if hasattr(signal, "SIGPIPE"):  # not on Windows
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main())

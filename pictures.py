@@ -1,0 +1,201 @@
+"""Pictures of digits and of nets at work: samples, errors, filters. plot.py calls and saves them.
+
+The digits are those that a run was measured on; its log holds their checksums, not their folder.
+"""
+
+import functools
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import nn
+
+import runs
+from command import RunError
+from dataset import CLASSES, MNIST, SIDE, Distortion, hold_out, make_transform
+from main import DEFAULTS, RECIPES
+from model import load_net
+from report import DOUBTFUL_LABELS
+
+# Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
+BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
+WIDTH = 8.3  # inches: 830 pixels in a README, at 100 to the inch
+MAX_GALLERY = 100  # errors shown, of a net that has more
+MAX_MAPS = 6  # of the first layer
+WORDS = {"test": "test images", "validation": "held-out images"}  # by what runs are measured on
+MNIST_TEST = {"size": 10_000, "images_crc32": 3838467927, "labels_crc32": 152820446}
+
+
+@functools.cache
+def read_images(data_dir, train):
+    """The MNIST object of a folder, and its fingerprint. Raises DataError."""
+    dataset = MNIST(data_dir, train)
+    return dataset, dataset.fingerprint()
+
+
+def measured_images(run, data_dir):
+    """What `run` was measured on: images uint8 (N, 1, 28, 28), labels int64 (N,).
+
+    Raises DataError if the folder cannot be read, RunError if it holds other images.
+    """
+    held_out = run["evaluated_on"] == "validation"
+    dataset, fingerprint = read_images(data_dir, train=held_out)
+    if fingerprint != run["data"][run["evaluated_on"]]:
+        raise RunError(f"{data_dir}: not the images that these were measured on "
+                       "(--data-dir names another folder)")
+    return (hold_out(dataset, dataset)[1] if held_out else dataset)[:]
+
+
+def make_mosaic(columns, rows, caption):
+    """A Figure and its only Axes for images of 1 x 1 on a sheet of columns x rows, y downwards."""
+    head = 0.25 + 0.2 * caption.count("\n")  # inches
+    figure = Figure(figsize=(WIDTH, rows * WIDTH / columns + head))
+    ax = figure.add_axes((0, 0, 1, rows * WIDTH / columns / figure.get_figheight()))
+    ax.set_axis_off()
+    ax.set(xlim=(0, columns), ylim=(rows, 0))
+    figure.text(0.01, 1 - 0.05 / figure.get_figheight(), caption, va="top")
+    return figure, ax
+
+
+def show_image(ax, image, x, y, limit=None):
+    """Draws `image` (H, W) into a unit square: grey, or in colours from -limit to limit."""
+    colours = {"cmap": "gray"} if limit is None else {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
+    box = (x + 0.04, x + 0.96, y + 0.96, y + 0.04)  # left, right, bottom, top
+    ax.imshow(np.asarray(image), extent=box, **colours)
+
+
+def draw_samples(series, data_dir):
+    """The first of each class beside six of its distortions. A Figure.
+
+    None where no run of these series was trained on the images in `data_dir`.
+    """
+    dataset, fingerprint = read_images(data_dir, train=True)
+    if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
+        return None
+    recipe = RECIPES["lenet_reg"]
+    distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        figure, ax = make_mosaic(15, 5, (
+            "Training images, each beside what the net sees of it in six epochs: within rotation "
+            f"± {recipe.rotation:g}°,\ntranslation ± {recipe.translation:g} pixels, scaling "
+            f"± {100 * recipe.scaling:g} %, shear ± {recipe.shear:g}°"))
+        for digit in range(CLASSES):
+            x, y = 7.8 * (digit // 5), digit % 5
+            image = dataset.images[dataset.labels == digit][:1]
+            if len(image) == 0:  # a class that these data do not have
+                continue
+            show_image(ax, make_transform(32)(image)[0, 0], x, y)
+            batch = make_transform(32, distortion)(image.expand(6, -1, -1, -1))
+            for position, distorted in enumerate(batch[:, 0]):
+                show_image(ax, distorted, x + 1.2 + position, y)
+    return figure
+
+
+def draw_confusion(name, run, data_dir):
+    """What the last epoch of `run` took for what. A Figure."""
+    _, labels = measured_images(run, data_dir)
+    figure = Figure(figsize=(6.4, 6.1), layout="constrained")
+    ax = figure.subplots()
+    confusion = np.diag(np.bincount(labels, minlength=CLASSES))  # [label, prediction]
+    for _, label, prediction, _ in run["errors"]:
+        confusion[label, label] -= 1
+        confusion[label, prediction] += 1
+    errors = confusion * (1 - np.eye(CLASSES, dtype=int))  # the diagonal has no colour
+    ax.imshow(np.ma.masked_equal(errors, 0), cmap="YlOrRd", vmin=0)
+    ax.set_xticks(np.arange(0.5, CLASSES), minor=True)  # the grid runs between the cells
+    ax.set_yticks(np.arange(0.5, CLASSES), minor=True)
+    ax.grid(False)
+    ax.grid(which="minor")
+    ax.tick_params(which="minor", length=0)
+    for (label, prediction), count in np.ndenumerate(confusion):
+        if label == prediction or count:
+            dark = label != prediction and count > 0.6 * errors.max()
+            ax.text(prediction, label, f"{count:,}", ha="center", va="center", color=(
+                GREY if label == prediction else "white" if dark else "black"))
+    ax.set(title=f"{name}, seed {run['seed']}: {errors.sum()} errors of {len(labels):,} "
+                 f"{WORDS[run['evaluated_on']]}",
+           xlabel="prediction", ylabel="label", xticks=range(CLASSES), yticks=range(CLASSES))
+    return figure
+
+
+def draw_misclassified(name, run, data_dir):
+    """Every error of the last epoch of `run`, the most confident first. A Figure."""
+    images, _ = measured_images(run, data_dir)
+    errors = sorted(run["errors"], key=lambda error: -error[3])
+    shown = errors[:MAX_GALLERY]
+    columns, cell, pitch = 10, SIDE + 4, SIDE + 18  # pixels, across and down; words in between
+    rows = max(1, -(-len(shown) // columns))
+    reviewed = run["data"].get("test") == MNIST_TEST
+    figure, ax = make_mosaic(columns, rows * pitch / cell, (
+        f"{name}, seed {run['seed']}: {len(errors)} errors of {len(images):,} "
+        f"{WORDS[run['evaluated_on']]}"
+        f"{f', the first {MAX_GALLERY}' if len(errors) > MAX_GALLERY else ''}. Label → prediction, "
+        "its probability, index."
+        + "\nFramed: fewer than 3 of 5 reviewers kept the label (Northcutt et al. 2021)" * reviewed
+    ))
+    # All in one picture: hundreds of small ones take seconds to draw.
+    sheet = np.full((rows * pitch, columns * cell), 255, np.uint8)
+    for position, (index, label, prediction, probability) in enumerate(shown):
+        row, column = divmod(position, columns)
+        top, left = row * pitch + 2, column * cell + 2
+        sheet[top:top + SIDE, left:left + SIDE] = images[index, 0].numpy()
+        x, y = left / cell, top / cell
+        ax.text(column + 0.5, (top + SIDE) / cell + 0.04,
+                f"{label} → {prediction}, {100 * probability:.1f} %\n{index}",
+                ha="center", va="top", fontsize=8)
+        if reviewed and index in DOUBTFUL_LABELS:
+            ax.add_patch(Rectangle((x, y), SIDE / cell, SIDE / cell, fill=False,
+                                   edgecolor=VERMILLION, linewidth=3))
+    ax.imshow(sheet, cmap="gray", extent=(0, columns, rows * pitch / cell, 0))
+    return figure
+
+
+def find_net(run, paths):
+    """The net of the first of the checkpoints `paths` that is of this run; None if none is.
+
+    Raises RunError if one is damaged.
+    """
+    for path in paths:
+        if path.exists():
+            saved = runs.read_checkpoint(path, DEFAULTS)
+            last = saved.get("history", [run["final"]])[-1]  # published weights have none
+            same = saved["seed"] == run["seed"] and last == run["final"]
+            if same and not runs.find_differences(saved, run):
+                with runs.blaming(path):
+                    return load_net(saved)
+    return None
+
+
+def draw_filters(name, run, paths, data_dir):
+    """The first convolution: kernels, and what they make of the first image measured. A Figure.
+
+    None where the net has no convolution, or `paths` hold no weights of this run.
+    """
+    net = find_net(run, paths)
+    convolutions = [] if net is None else [
+        layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][:2]
+    if not convolutions:
+        return None
+    seen = {}
+    kernels = convolutions[0].weight.detach()[:MAX_MAPS, 0]  # (maps, height, width)
+    convolutions[0].register_forward_hook(lambda _, inputs, maps: seen.update(maps=maps[0]))
+    for second in convolutions[1:]:
+        second.register_forward_pre_hook(lambda _, inputs: seen.update(pooled=inputs[0][0]))
+    images, _ = measured_images(run, data_dir)
+    with torch.inference_mode():
+        inputs = make_transform(net.image_size)(images[:1])  # (1, 1, side, side)
+        net(inputs)
+    rows = {"kernels": kernels, "feature maps": seen["maps"]}
+    if "pooled" in seen:
+        rows["to the second"] = seen["pooled"]
+    figure, ax = make_mosaic(2 + len(kernels), len(rows), (
+        f"The first layer of {name}, seed {run['seed']}. Purple is above zero, orange below; each "
+        "row has its own scale"))
+    show_image(ax, inputs[0, 0], 1, 0)
+    for y, (words, row) in enumerate(rows.items()):
+        ax.text(0.04, y + 0.5, f"{words}\n{row.shape[1]} x {row.shape[2]}", va="center")
+        for x, square in enumerate(row[:MAX_MAPS]):
+            show_image(ax, square, x + 2, y, row.abs().max())
+    return figure

@@ -1,0 +1,128 @@
+"""The same command again: finished runs are told, unfinished ones go on, others' are left alone.
+
+    python -m pytest tests/test_again.py
+
+What signals and kills do to a run is tested in test_kill.py.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+import main
+
+
+@pytest.fixture
+def train(small_idx, tmp_path, monkeypatch):
+    """Runs main.py in this process, on the same digits in place of the repository's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(main, "DATA_DIR", small_idx)
+    monkeypatch.setattr(main, "probe", lambda recipe: 1.5)
+    return lambda *argv: main.main(["--device", "cpu", "--epochs", "2", *argv])
+
+
+@pytest.fixture
+def unfinished(train, monkeypatch, capsys):
+    """A run of two epochs, stopped in the second."""
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    epochs = iter([main.train])
+    with monkeypatch.context() as patch:
+        patch.setattr(main, "train", lambda *args: next(epochs, stop)(*args))
+        assert train() == 130
+    capsys.readouterr()
+
+
+def read_files():
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path().glob("*/*")}
+
+
+@pytest.mark.parametrize("argv", [[], ["--seeds", "2"]])
+def test_finished_is_told_and_left_alone(train, capsys, argv):
+    assert train(*argv) == 0
+    files = read_files()
+    capsys.readouterr()
+    assert train(*argv) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"lenet-epochs2-seed0: finished, test accuracy \d+\.\d\d % "
+                        r"\(\d+ errors of 200\); --restart trains it again", lines[0])
+    assert len(lines) == (3 if argv else 1)
+    assert read_files() == files
+
+
+@pytest.mark.parametrize("missing", [["csv"], ["json"], ["csv", "json"]])
+@pytest.mark.parametrize("argv", [[], ["--seeds", "2"]])
+def test_log_that_is_missing_is_made_from_the_checkpoint(train, capsys, missing, argv):
+    assert train(*argv) == 0
+    files = {path: path.read_bytes() for path in Path().glob("*/*")}
+    for suffix in missing:
+        Path(f"logs/lenet-epochs2-seed0.{suffix}").unlink()
+    capsys.readouterr()
+    assert train(*argv) == 0
+    out = capsys.readouterr().out
+    assert "lenet-epochs2-seed0: is whole in checkpoints" in out
+    assert "\nepoch" not in out
+    assert {path: path.read_bytes() for path in Path().glob("*/*")} == files
+
+
+def test_restart_begins_anew(train, capsys):
+    assert train("--seeds", "2") == 0
+    before = read_files()
+    capsys.readouterr()
+    assert train("--seed", "1", "--restart") == 0
+    assert capsys.readouterr().out.count("\nepoch") == 2
+    after = read_files()
+    changed = {path.name for path in before if before[path] != after[path]}
+    assert changed == {f"lenet-epochs2-seed1.{suffix}" for suffix in ("csv", "json", "pt")}
+
+
+def test_unfinished_goes_on_with_what_is_missing(train, unfinished, capsys):
+    assert train() == 0
+    out = capsys.readouterr().out
+    assert "lenet-epochs2-seed0: goes on after epoch 1 of 2\n" in out
+    assert re.findall(r"^epoch (\d)", out, re.MULTILINE) == ["2"]
+    assert "resumed" not in json.loads(Path("logs/lenet-epochs2-seed0.json").read_text())
+
+
+def test_unfinished_elsewhere_goes_on_and_says_so(train, unfinished, capsys, monkeypatch):
+    here = main.command.environment("cpu")
+    monkeypatch.setattr(main.command, "environment",
+                        lambda device: {**here, "threads": 64, "torch": "9.9"})
+    assert train() == 0
+    assert ("goes on after epoch 1 of 2; with other torch, threads than before, so other bits come "
+            "of it\n") in capsys.readouterr().out
+    for _ in range(2):
+        log = json.loads(Path("logs/lenet-epochs2-seed0.json").read_text())
+        assert log["environment"] == here
+        assert log["resumed"] == [{"after_epoch": 1, **here, "threads": 64, "torch": "9.9"}]
+        Path("logs/lenet-epochs2-seed0.json").unlink()
+        assert train() == 0  # it is made again, here
+
+
+def test_unfinished_without_its_checkpoint_starts_from_the_beginning(train, unfinished, capsys):
+    Path("checkpoints/lenet-epochs2-seed0.pt").unlink()
+    assert train() == 0
+    assert capsys.readouterr().out.count("\nepoch") == 2
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(train, capsys):
+    assert train("--seed", "1") == 0
+    files = read_files()
+    capsys.readouterr()
+    lock = FileLock("checkpoints/lenet-epochs2-seed0.lock")
+    with lock:
+        assert train() == 1
+        assert capsys.readouterr().err == (
+            "main.py: lenet-epochs2-seed0: another process is at work on it\n")
+        assert train("--seeds", "2") == 0
+        out = capsys.readouterr().out
+    assert "lenet-epochs2-seed0: another process is at work on it: passed over" in out
+    assert "% (" in out.splitlines()[-1]
+    assert "1 seed(s)" in out.splitlines()[-1]
+    Path("checkpoints/lenet-epochs2-seed0.lock").unlink()
+    assert read_files() == files
+    assert train() == 0
