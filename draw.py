@@ -10,7 +10,6 @@ but this one: only the loopback address is listened to, and requests that name a
 come from another origin are refused.
 """
 
-import argparse
 import errno
 import functools
 import html
@@ -18,6 +17,7 @@ import io
 import json
 import os
 import re
+import signal
 import sys
 import threading
 import webbrowser
@@ -29,8 +29,9 @@ from urllib.parse import parse_qs
 import numpy as np
 import torch
 
+import command
 import predict
-from runs import RunError
+from command import RunError
 
 PAGE = Path(__file__).with_name("draw.html")
 LOOPBACK = "127.0.0.1"
@@ -201,42 +202,38 @@ def serve(port, weights):
 
 
 def parse(argv):
-    parser = argparse.ArgumentParser(
-        prog="draw.py", description=__doc__.split("\n\n")[0], allow_abbrev=False)
-    parser.error = lambda message: parser.exit(2, f"draw.py: error: {message}\n")
-    parser.add_argument("--port", type=int, default=8000, metavar="N",
+    parser = command.Parser("draw.py", __doc__)
+    parser.add_argument("--port", type=command.whole(0, 2**16 - 1), default=8000, metavar="N",
                         help="of this computer; default: 8000, or the next free one")
     parser.add_argument("--weights", type=Path, default=predict.WEIGHTS, metavar="FILE",
                         help="a checkpoint of main.py; default: the report's lenet_record")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    args = parser.parse_args(argv)
-    if not 0 <= args.port < 2**16:
-        parser.error(f"--port {args.port}: must be from 0 to {2**16 - 1}")
-    return args
+    return parser.parse_args(argv)
+
+
+def execute(argv):
+    """Serves until Ctrl-C, which is how it ends."""
+    args = parse(argv)
+    torch.set_num_threads(1)  # one picture at a time is too little to share
+    load(args.weights.resolve())  # fails now rather than at the first stroke
+    with serve(args.port, args.weights) as server:
+        if hasattr(signal, "SIGPIPE"):  # a browser that goes away must not end us
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        taken = args.port not in (0, server.server_port)
+        url = f"http://{LOOPBACK}:{server.server_port}/"
+        print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
+        if not args.no_browser:  # in a thread, for one in the terminal keeps its caller waiting
+            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("\nended")
 
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    try:
-        args = parse(argv)
-        torch.set_num_threads(1)  # one picture at a time is too little to share
-        load(args.weights.resolve())  # fails now rather than at the first stroke
-        with serve(args.port, args.weights) as server:
-            taken = args.port not in (0, server.server_port)
-            url = f"http://{LOOPBACK}:{server.server_port}/"
-            print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
-            if not args.no_browser:  # in a thread, for one in the terminal keeps its caller waiting
-                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
-            server.serve_forever()
-    except SystemExit as stop:
-        return stop.code
-    except RunError as error:
-        print(f"draw.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nended")
-    return 0
+    return command.run("draw.py", execute, argv, RunError)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.start(main)
