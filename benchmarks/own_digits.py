@@ -4,7 +4,8 @@
 
 Draws each digit in ten hands as pen strokes (splines with round ends, each time a little different
 in shape, slant and size) and in the text fonts that matplotlib brings along, puts it on
-paper, and counts what predict.py reads. Prints Markdown tables; takes about three minutes.
+paper, ruled and squared paper too, and counts what predict.py reads. Prints Markdown tables; takes
+about five minutes.
 """
 
 import argparse
@@ -15,10 +16,12 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import predict
+
+PENS = (8, 16, 30)  # on ruled paper: widths of the line, 300 pixels being the height
 
 # Each digit in the ways people write it: strokes through points, "x,y" in percent, y downwards.
 SHAPES = {
@@ -58,24 +61,29 @@ def spline(points):
     return curve.reshape(-1, 2)
 
 
-def draw(digit, hand, pen, chance):
-    """A mask (L) of a digit in a hand (a number), 300 pixels tall, its line `pen` wide."""
-    height, scale = 300, 2  # drawn twice as large, for smooth edges
+def write(digit, hand, chance):
+    """The strokes of a digit in a hand (a number): (N, 2) arrays of x, y; 1 tall, around 0."""
     habit = np.random.default_rng(hand)  # what stays the same in a hand
     slant, wide = habit.uniform(-0.1, 0.35), habit.uniform(0.5, 0.8)
     shapes = SHAPES[digit]
     strokes = shapes[(hand + digit) % len(shapes)].split("|")
     slant, wide = slant + chance.normal(0, 0.05), wide * chance.uniform(0.9, 1.1)
-    image = Image.new("L", (800 * scale, 800 * scale))
-    canvas = ImageDraw.Draw(image)
     for stroke in strokes:
         points = np.array([pair.split(",") for pair in stroke.split()], dtype=float) / 100
         points += chance.normal(0, 0.025, points.shape)
         x, y = points.T
-        points = np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1)
-        line = (400 + height * spline(points)) * scale
+        yield spline(np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1))
+
+
+def draw(digit, hand, pen, chance):
+    """A mask (L) of a digit in a hand, 300 pixels tall, its line `pen` wide."""
+    height, scale = 300, 2  # drawn twice as large, for smooth edges
+    image = Image.new("L", (800 * scale, 800 * scale))
+    canvas = ImageDraw.Draw(image)
+    radius = pen * scale / 2
+    for curve in write(digit, hand, chance):
+        line = (400 + height * curve) * scale
         for x, y in line:
-            radius = pen * scale / 2
             canvas.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
         canvas.line([tuple(point) for point in line], fill=255, width=round(pen * scale))
     return image.reduce(scale)
@@ -98,6 +106,11 @@ def scan(mask, chance):
     return Image.fromarray(np.uint8(np.clip(grey, 0, 255)))
 
 
+def chalk(mask, chance):
+    """The scan's negative."""
+    return ImageOps.invert(scan(mask, chance))
+
+
 def photo(mask, chance):
     """Held askew, light from one side, a shadow with a soft edge, specks, noise, JPEG."""
     mask = mask.rotate(chance.uniform(-8, 8), Image.Resampling.BICUBIC)
@@ -115,11 +128,44 @@ def photo(mask, chance):
     return Image.open(file)
 
 
+def rule(mask, chance, squared, strength):
+    """A digit on ruled paper, 8 mm apart, or squared, 5 mm both ways, a little askew: a mask (L).
+
+    The digit is 7 to 18 mm tall. strength: of the lines, as a fraction of the ink's.
+    """
+    millimetre = 300 / chance.uniform(7, 18)  # in pixels
+    spacing = (5 if squared else 8) * millimetre
+    width = max(2, round(chance.uniform(0.15, 0.25) * millimetre))
+    sheet = mask.copy()
+    for down in (False, True)[:1 + squared]:
+        for at in np.arange(chance.uniform(0, spacing), 800, spacing):
+            line = [(at, 0), (at, 800)] if down else [(0, at), (800, at)]
+            paper = Image.new("L", mask.size)
+            ImageDraw.Draw(paper).line(line, round(255 * strength), width)
+            sheet = ImageChops.lighter(sheet, paper)
+    edge = int(chance.integers(130, 190))  # the picture shows the digit and some of the paper
+    return sheet.rotate(chance.uniform(-5, 5), Image.Resampling.BICUBIC).crop(
+        (edge, edge, 800 - edge, 800 - edge))
+
+
+def shade(chance):
+    """A photo of an empty sheet with a shadow, its edge soft or sharp."""
+    width, height = chance.integers(600, 1400, 2)
+    y, x = np.mgrid[-1:1:height * 1j, -1:1:width * 1j]
+    along, across = (np.cos(a) * x + np.sin(a) * y for a in chance.uniform(0, 2 * np.pi, 2))
+    steep, dark = chance.choice([10, 25, 60, 200]), chance.uniform(0.2, 0.6)
+    light = 170 + 35 * along
+    light *= 1 - dark / (1 + np.exp(-steep * (across - chance.uniform(-0.5, 0.5))))
+    grey = light + chance.normal(0, chance.uniform(0, 10), light.shape)
+    return Image.fromarray(np.uint8(np.clip(grey, 0, 255)))
+
+
 def read(net, picture):
+    """The digit, or why there is none, in words."""
     try:
         prepared = predict.prepare(predict.to_grey(picture))
-    except predict.PictureError:
-        return None
+    except predict.PictureError as error:
+        return str(error)
     return int(predict.classify(net, prepared).argmax())
 
 
@@ -156,6 +202,23 @@ def main():
         "DejaVuSerif-Bold", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10")]
     for font in fonts:
         wrong += row(font.stem, [(digit, print_digit(digit, font)) for digit in range(10)])
+    print("\n| 100 drawn digits each, scanned | dark on light paper | light on dark paper |")
+    print("|---|---:|---:|")
+    for squared in (False, True):
+        for name, strength in (("light", 0.3), ("middling", 0.6), ("dark", 0.9)):
+            cells = []
+            for ground in (scan, chalk):
+                chance = np.random.default_rng(2)
+                answers = [(digit, read(net, ground(rule(
+                    draw(digit, hand, PENS[(hand + digit) % 3], chance), chance, squared, strength),
+                    chance))) for hand in range(10) for digit in range(10)]
+                cells.append(sum(digit == answer for digit, answer in answers))
+                wrong.update(pair for pair in answers if pair[0] != pair[1])
+            kind = "squared" if squared else "ruled"
+            print(f"| {kind}, {name} lines | {cells[0]} | {cells[1]} |")
+    chance = np.random.default_rng(4)
+    blank = sum(read(net, shade(chance)) == predict.BLANK for _ in range(40))
+    print(f"\nempty sheets with a shadow that are called blank: {blank} of 40")
     print("\nmost frequent confusions: " + ", ".join(
         f"{digit} read as {answer} ({n})" for (digit, answer), n in wrong.most_common(8)))
 

@@ -13,6 +13,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import own_digits
+
 import main
 import predict
 from dataset import DATA_DIR, MNIST, make_loader, make_transform
@@ -28,7 +31,7 @@ def net():
 
 
 @pytest.fixture(scope="session")
-def digits():
+def raw_digits():
     """The test set, raw: uint8 (10000, 1, 28, 28) and labels (10000,)."""
     return MNIST(DATA_DIR, train=False)[:]
 
@@ -43,9 +46,9 @@ def answers(net):
 
 
 @pytest.fixture
-def seven(digits):
+def seven(raw_digits):
     """The first test image, a 7, as a picture."""
-    return Image.fromarray(digits[0][0, 0].numpy())
+    return Image.fromarray(raw_digits[0][0, 0].numpy())
 
 
 def run(*argv):
@@ -80,9 +83,9 @@ def same_picture(one, other):
 # Answers
 
 
-def test_mnist_digits_as_png_get_the_answer_of_main(digits, answers, tmp_path, capsys):
+def test_mnist_digits_as_png_get_the_answer_of_main(raw_digits, answers, tmp_path, capsys):
     paths = [tmp_path / f"{i}.png" for i in range(300)]
-    for path, pixels in zip(paths, digits[0], strict=False):
+    for path, pixels in zip(paths, raw_digits[0], strict=False):
         Image.fromarray(pixels[0].numpy()).save(path)
     status, lines, _ = ask(capsys, *paths)
     assert status == 0
@@ -96,17 +99,17 @@ def test_mnist_digits_as_png_get_the_answer_of_main(digits, answers, tmp_path, c
         assert row[line[3]].item() == pytest.approx(top.values[1].item(), abs=1e-6)
 
 
-def test_every_mnist_digit_passes_unchanged(digits):
+def test_every_mnist_digit_passes_unchanged(raw_digits):
     # A hundred of them touch the border.
-    for pixels in digits[0]:
+    for pixels in raw_digits[0]:
         picture = Image.fromarray(pixels[0].numpy())
         assert same_picture(predict.prepare(picture), picture)
 
 
-def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, digits):
+def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, raw_digits):
     chance = np.random.default_rng(0)
     right = 0
-    for pixels, label in zip(digits[0][:100], digits[1], strict=False):
+    for pixels, label in zip(raw_digits[0][:100], raw_digits[1], strict=False):
         picture = enlarge(Image.fromarray(pixels[0].numpy()), chance)
         prepared = predict.prepare(predict.to_grey(picture))
         right += int(predict.classify(net, prepared).argmax()) == label
@@ -166,15 +169,52 @@ def test_shadow_noise_and_specks_are_removed(net, drawing):
     assert predict.classify(net, Image.fromarray(np.uint8(other))).argmax() == 4
 
 
-def test_thin_strokes_become_as_wide_as_mnists(digits):
+def test_thin_strokes_become_as_wide_as_mnists(raw_digits):
     def share(pixels):  # of pixels that hold ink
         return np.mean(np.asarray(pixels) > 127)
 
-    ones = digits[0][digits[1] == 0][:100, 0].numpy()
+    ones = raw_digits[0][raw_digits[1] == 0][:100, 0].numpy()
     ring = Image.new("L", (800, 800))
     ImageDraw.Draw(ring).ellipse([200, 150, 600, 650], outline=255, width=6)
     assert np.quantile([share(one) for one in ones], 0.02) < share(predict.prepare(ring)) \
         < np.quantile([share(one) for one in ones], 0.98)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("strength", [0.3, 0.9])
+@pytest.mark.parametrize("ground", [own_digits.scan, own_digits.chalk])
+def test_ruling_is_taken_out(net, squared, strength, ground):
+    chance = np.random.default_rng(0)
+    answers = [own_digits.read(net, ground(own_digits.rule(
+        own_digits.draw(digit, 3, 16, chance), chance, squared, strength), chance))
+        for digit in range(10)]
+    assert sum(answer == digit for digit, answer in enumerate(answers)) >= 9
+
+
+def test_an_empty_sheet_with_a_shadow_is_blank(net):
+    chance = np.random.default_rng(4)
+    answers = [own_digits.read(net, own_digits.shade(chance)) for _ in range(20)]
+    assert answers.count(predict.BLANK) >= 18
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_digits_are_said(net, count):
+    chance = np.random.default_rng(0)
+    page = Image.new("L", (400 * count + 200, 500))
+    for place, digit in enumerate((3, 7, 0)[:count]):
+        mark = own_digits.draw(digit, 1, 16, chance)
+        page.paste(mark.crop(mark.getbbox()), (100 + 400 * place, 100))
+    answer = own_digits.read(net, ImageOps.invert(page))
+    assert answer == f"{count} separate marks; one digit a picture, please"
+
+
+def test_a_digit_in_pieces_is_one(net):
+    five = Image.new("L", (400, 400), "white")
+    pen = ImageDraw.Draw(five)
+    pen.line([(150, 100), (145, 190), (200, 180), (240, 220), (220, 280), (145, 290)], 0, 14,
+             joint="curve")
+    pen.line([(176, 96), (260, 92)], 0, 14)
+    assert own_digits.read(net, five) == 5
 
 
 # File formats
@@ -246,16 +286,24 @@ def test_show_writes_what_the_net_saw(net, seven, tmp_path, capsys, monkeypatch)
         assert run(path, "--show") == 0
     finally:
         hook.remove()
-    written = Image.open(tmp_path / "my.photo.mnist.png")
+    written = Image.open(tmp_path / "my.photo.jpg.mnist.png")
     assert (written.mode, written.size) == ("L", (28, 28))
     padded = np.pad(np.asarray(written) / 255, 2)  # the net takes 32x32
     assert np.allclose(seen[0][0, 0], (padded - 0.1307) / 0.3081, atol=1e-5)
     names = sorted(file.name for file in tmp_path.iterdir())
-    assert names == ["my.photo.jpg", "my.photo.mnist.png"]
+    assert names == ["my.photo.jpg", "my.photo.jpg.mnist.png"]
     # And it is read as the picture itself is.
     first = capsys.readouterr().out.split(": ")[1]
     assert run(written.filename) == 0
     assert capsys.readouterr().out.split(": ")[1] == first
+
+
+def test_pictures_of_one_stem_do_not_share_a_file(seven, raw_digits, tmp_path):
+    seven.save(tmp_path / "a.png")
+    Image.fromarray(raw_digits[0][1, 0].numpy()).save(tmp_path / "a.bmp")
+    assert run(tmp_path / "a.png", tmp_path / "a.bmp", "--show") == 0
+    for name in ("a.png", "a.bmp"):
+        assert same_picture(Image.open(tmp_path / f"{name}.mnist.png"), Image.open(tmp_path / name))
 
 
 def test_without_show_nothing_is_written(seven, tmp_path):
@@ -266,12 +314,12 @@ def test_without_show_nothing_is_written(seven, tmp_path):
 
 def test_show_that_cannot_be_written(seven, tmp_path, capsys):
     seven.save(tmp_path / "7.png")
-    (tmp_path / "7.mnist.png").mkdir()
+    (tmp_path / "7.png.mnist.png").mkdir()
     status, lines, errors = ask(capsys, tmp_path / "7.png", "--show")
     assert status == 1
     assert lines[0][1] == 7
     assert len(errors) == 1
-    assert "7.mnist.png: cannot be written" in errors[0]
+    assert "7.png.mnist.png: cannot be written" in errors[0]
 
 
 # Faults
@@ -332,7 +380,7 @@ def test_a_bad_file_is_one_line_and_the_others_are_answered(seven, tmp_path, cap
     assert [line[:2] for line in lines] == [(f"{tmp_path / x}.png", 7) for x in "az"]
     assert len(errors) == 1
     assert errors[0].startswith(f"predict.py: {tmp_path / name}: {words}")
-    assert not (tmp_path / name).with_suffix(".mnist.png").exists()
+    assert not (tmp_path / f"{name}.mnist.png").exists()
 
 
 def test_missing_folder_pipe_and_large_file(tmp_path, capsys, monkeypatch):
@@ -377,27 +425,23 @@ def test_bad_weights(seven, tmp_path, capsys, content):
 
 
 @pytest.mark.parametrize("name", ["lenet", "lenet_reg", "mlp", "lenet_wide", "mlp_wide"])
-def test_checkpoints_of_main_work_as_they_are(digits, tmp_path, capsys, monkeypatch, name):
-    few = MNIST(DATA_DIR, train=False)
-    few.images, few.labels = few.images[:300], few.labels[:300]
+def test_checkpoints_of_main_work_as_they_are(raw_digits, small_idx, tmp_path, capsys, name):
+    assert main.main(["--model", name, "--epochs", "1", "--name", "short",
+                      "--data-dir", str(small_idx), "--log-dir", str(tmp_path / "logs"),
+                      "--checkpoint-dir", str(tmp_path)]) == 0
+    weights = next(tmp_path.glob("*.pt"))
     recipe = main.RECIPES[name]
-    args = type("Args", (), {"device": "cpu", "checkpoint_dir": tmp_path, "log_dir": tmp_path,
-                             "resume": False, "evaluated_on": "test"})
-    short = main.replace(recipe, epochs=1)
-    few.transform = make_transform(recipe.net.image_size)
-    few = torch.utils.data.TensorDataset(*few[:])
-    identity = {"model": name, "seed": 0, "recipe": main.as_dict(short), "data": {}}
-    main.run("short", identity, short, args, few, few)
     model = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
-    model.load_state_dict(torch.load(tmp_path / "short.pt")["model"])
-    logits, _ = main.predict(model, make_loader(few, 100, shuffle=False))
+    model.load_state_dict(torch.load(weights)["model"])
+    few = MNIST(DATA_DIR, train=False, transform=make_transform(recipe.net.image_size))
+    logits, _ = main.predict(model, make_loader(few.select(torch.arange(30)), 30, shuffle=False))
     paths = [tmp_path / f"{i}.png" for i in range(30)]
-    for path, pixels in zip(paths, digits[0], strict=False):
+    for path, pixels in zip(paths, raw_digits[0], strict=False):
         Image.fromarray(pixels[0].numpy()).save(path)
     capsys.readouterr()
-    status, lines, _ = ask(capsys, "--weights", tmp_path / "short.pt", *paths)
+    status, lines, _ = ask(capsys, "--weights", weights, *paths)
     assert status == 0
-    assert [line[1] for line in lines] == logits[:30].argmax(1).tolist()
+    assert [line[1] for line in lines] == logits.argmax(1).tolist()
 
 
 def test_as_a_command_from_another_folder(seven, tmp_path):

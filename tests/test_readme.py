@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import dataset
+import draw
 import main
 import plot
 import predict
@@ -21,7 +22,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 # Loops are unrolled; the two commands that set everything up are .ci/run's to try.
 LOOPS = re.findall(r"^for model in (.+?); do (?:\S+ )?(python .+?); done$", README, re.MULTILINE)
 SHOWN = re.findall(r"(?:^|`)(?:OMP_NUM_THREADS=1 )?"
-                   r"(python (?:main|plot|report|predict|model|dataset)\.py[^`&\n]*)",
+                   r"(python (?:main|plot|report|predict|draw|model|dataset)\.py[^`&\n]*)",
                    README, re.MULTILINE)
 COMMANDS = sorted({*(command.strip() for command in SHOWN), *(
     command.replace("$model", model) for models, command in LOOPS for model in models.split())})
@@ -55,7 +56,8 @@ def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
         runpy.run_path(str(ROOT / script), run_name="__main__")
     else:
         modules = {"plot.py": plot, "report.py": report, "predict.py": predict,
-                   "dataset.py": dataset}
+                   "dataset.py": dataset, "draw.py": draw}
+        argv += ["--help"] if script == "draw.py" else []  # else it would serve for ever
         assert modules[script].main(argv) == 0
     captured = capsys.readouterr()
     assert captured.out
@@ -64,7 +66,8 @@ def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
 
 def test_there_are_commands_to_run():
     scripts = {command.split()[1] for command in COMMANDS}
-    assert scripts == {"main.py", "model.py", "dataset.py", "plot.py", "report.py", "predict.py"}
+    assert scripts == {"main.py", "model.py", "dataset.py", "plot.py", "report.py", "predict.py",
+                       "draw.py"}
     assert len(LOOPS) == 3
 
 
