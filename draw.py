@@ -221,10 +221,10 @@ def execute(argv):
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         taken = args.port not in (0, server.server_port)
         url = f"http://{LOOPBACK}:{server.server_port}/"
-        print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
-        if not args.no_browser:  # in a thread, for one in the terminal keeps its caller waiting
-            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
         try:
+            print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
+            if not args.no_browser:  # in a thread, for one in the terminal keeps its caller waiting
+                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
             server.serve_forever()
         except KeyboardInterrupt:
             print("\nended")
