@@ -732,7 +732,8 @@ def test_broken_weights_are_one_line(record, tmp_path, capsys):
     status, lines, complaints = run_plot(record[0], tmp_path / "img", capsys)
     assert (status, len(complaints), len(lines)) == (1, 1, 6)
     assert complaints[0].startswith(f"plot.py: {path}: damaged, or not a checkpoint of main.py (")
-    assert complaints[0].endswith("; left out: LeNet_record_filters.png")
+    assert complaints[0].endswith(
+        "; left out: LeNet_record_filters.png, LeNet_record_bitmaps.png")
 
 
 def test_usage(capsys):
