@@ -123,6 +123,6 @@ def test_a_run_that_another_process_trains_is_left_to_it(train, capsys):
     assert "lenet-epochs2-seed0: another process is at work on it: passed over" in out
     assert "% (" in out.splitlines()[-1]
     assert "1 seed(s)" in out.splitlines()[-1]
-    Path("checkpoints/lenet-epochs2-seed0.lock").unlink()
+    Path("checkpoints/lenet-epochs2-seed0.lock").unlink(missing_ok=True)
     assert read_files() == files
     assert train() == 0
