@@ -453,3 +453,31 @@ def test_as_a_command_from_another_folder(seven, tmp_path):
     assert LINE.fullmatch(done.stdout.strip())[2] == "7"
     assert done.stderr == "predict.py: none.png: no such file\n"
     assert [file.name for file in tmp_path.iterdir()] == ["7.png"]
+
+
+# Limits that are easily lost
+
+def measure_stroke(glyph):
+    """The width of a line, in pixels, by its area and half its outline."""
+    across, down = np.gradient(np.pad(glyph, 2))
+    return 2 * glyph.sum() / np.hypot(across, down).sum()
+
+
+@pytest.mark.parametrize("width", [8, 55])  # of a ring 200 across: far too thin, far too fat
+def test_strokes_are_brought_to_the_width_of_mnists(width):
+    radius = np.hypot(*np.mgrid[-120:120, -120:120])
+    ink = np.float64((radius < 100) & (radius > 100 - width))
+    low, high = predict.STROKE
+    assert low - 0.3 < measure_stroke(predict.fit(ink)) < high + 0.3
+
+
+def test_a_piece_of_a_digit_is_kept_and_a_crumb_is_not():
+    page, ink = np.full((300, 300), 255.0), np.zeros((300, 300))
+    ink[80:240, 140:160] = 1  # 3,200 pixels of ink
+    ink[60:70, 150:190] = 1  # an eighth of it
+    ink[262:270, 150:166] = 1  # a twenty-fifth
+    page[ink > 0] = 20
+    kept = predict.keep_digit(ink, page)
+    assert kept[80:240, 140:160].all()
+    assert kept[60:70, 150:190].all()
+    assert not kept[262:270, 150:166].any()
