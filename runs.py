@@ -26,8 +26,8 @@ from filelock import FileLock, Timeout
 from command import RunError, remove, write_atomically
 
 PROBE_TOLERANCE = 1e-5  # relative; rounding on other machines moves a probe by some 1e-7
-KEYS = {"seed", "recipe", "data", "evaluated_on"}  # in every JSON and every checkpoint
 BUSY = "another process is at work on it"
+KEYS = {"seed", "recipe", "data", "evaluated_on"}  # in every JSON and every checkpoint
 LOG_KEYS = KEYS | {"parameters", "final", "complete", "errors"}
 
 
@@ -84,9 +84,9 @@ def choose_name(place, identity, seeds, fields, word, folder, restart):
     Raises RunError where the names cannot differ, since only the code does; not with `restart`.
     """
     logged = {}  # {series: {seed: run}}
-    for path in place.log_dir.glob("*-seed*.json"):
-        if run := read_summary(path, place.defaults):
-            logged.setdefault(path.stem.rpartition("-seed")[0], {})[run["seed"]] = run
+    for series, paths in find_logs(place.log_dir).items():
+        found = [run for path in paths if (run := read_summary(path, place.defaults))]
+        logged[series] = {run["seed"]: run for run in found}
     plain = name_series(identity, fields, word, folder)
     own = [(run.get("probe") is None, series != plain, series)
            for series, members in logged.items() for run in members.values()
@@ -208,7 +208,7 @@ class Run:
         outdated = ()
         if len(self.history) == 1:
             series = self.name.rpartition("-seed")[0]
-            for path in self.json.parent.glob(f"{series}-seed*.json"):
+            for path in find_logs(self.place.log_dir).get(series, []):
                 other = read_summary(path, self.place.defaults)
                 if other and find_differences(other, self.summary).keys() - {"probe"}:
                     raise RunError(f"{self.name}: another recipe has taken this name meanwhile; "
@@ -276,12 +276,20 @@ def read_summary(path, defaults):
     return {}
 
 
+def find_logs(log_dir):
+    """The JSON files of a folder, unread: {series: [path, ...]}."""
+    found = {}
+    for path in Path(log_dir).glob("*-seed*.json"):
+        found.setdefault(path.stem.rpartition("-seed")[0], []).append(path)
+    return found
+
+
 def list_series(log_dir):
     """The names of all series in a folder, sorted. Raises RunError if there are none."""
-    names = {path.stem.rpartition("-seed")[0] for path in Path(log_dir).glob("*-seed*.json")}
+    names = sorted(find_logs(log_dir))
     if not names:
         raise RunError(f"{log_dir}: no run in it; python main.py makes one")
-    return sorted(names)
+    return names
 
 
 def read_series(log_dir, name, defaults):
@@ -291,9 +299,7 @@ def read_series(log_dir, name, defaults):
     Raises RunError if there are none, one is broken, or they differ in more than the seed.
     """
     found = []
-    for path in Path(log_dir).glob("*-seed*.json"):
-        if path.stem.rpartition("-seed")[0] != name:
-            continue
+    for path in find_logs(log_dir).get(name, []):
         summary = read_summary(path, defaults)
         if not summary:
             raise RunError(f"{path}: damaged, or not a log of main.py")
