@@ -218,8 +218,9 @@ def probe(recipe):
     CPU, in float32, only rounding moves it, unless net, distortion or training are edited.
     """
     recipe = replace(recipe, epochs=2, batch_size=16, bf16=False)
-    train_set, test_set = (MNIST(DATA_DIR, False, transform).select(slice(64))
-                           for transform in make_transforms(recipe))
+    train_set = MNIST(DATA_DIR, False).select(slice(64))
+    test_set = train_set.select(slice(64))
+    train_set.transform, test_set.transform = make_transforms(recipe)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     model, optimizer = begin(recipe, 0, "cpu")
@@ -315,8 +316,7 @@ def parse(argv):
     add("--augment", action=argparse.BooleanOptionalAction, help="distort the training images")
     add("--bf16", action=argparse.BooleanOptionalAction, help="forward pass in bfloat16")
     add = parser.add_argument_group("where").add_argument
-    add("--device", type=command.device, default="auto", metavar="NAME",
-        help="auto, cpu, cuda, mps, ...; default: auto")
+    add("--device", type=command.device, default="auto", metavar="auto|cpu|cuda|mps|...")
     add("--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="default: data")
     add("--log-dir", type=Path, default="logs", metavar="DIR", help="default: logs")
     add("--checkpoint-dir", type=Path, default="checkpoints", metavar="DIR",
