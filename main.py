@@ -27,6 +27,7 @@ import jobs
 import model as nets
 import runs
 from dataset import DATA_DIR, MNIST, DataError, Distortion, hold_out, make_loader, make_transform
+from evaluate import examine, predict
 from runs import Run, RunError
 
 
@@ -149,28 +150,11 @@ def train(model, loader, optimizer, rates, bf16=False):
     return loss_sum.item() / examples, correct.item() / examples
 
 
-@torch.inference_mode()
-def predict(model, loader):
-    """Logits (N, 10) and labels (N,) of everything `loader` gives, in evaluation mode."""
-    model.eval()
-    batches = [(model(images), labels) for images, labels in loader]
-    return tuple(torch.cat(column) for column in zip(*batches, strict=True))
-
-
 def test(model, loader):
     """The mean loss and the accuracy (a fraction) over the examples of `loader`."""
     logits, labels = predict(model, loader)
     correct = (logits.argmax(1) == labels).sum()
     return F.cross_entropy(logits, labels).item(), correct.item() / len(labels)
-
-
-def find_errors(model, loader):
-    """[index, label, prediction, probability of the prediction] of every misread example."""
-    logits, labels = predict(model, loader)
-    probabilities, predictions = logits.softmax(1).max(1)
-    wrong = (predictions != labels).nonzero().squeeze(1)
-    return [[i, labels[i].item(), predictions[i].item(), probabilities[i].item()]
-            for i in wrong.tolist()]
 
 
 # One run
@@ -260,7 +244,7 @@ def train_run(run, recipe, train_set, test_set, device, restart, label):
             "test_loss": test_loss, "test_accuracy": test_accuracy,
             "seconds": time.perf_counter() - started})
         if epoch == recipe.epochs:
-            run.errors = find_errors(model, test_loader)
+            run.outcome = examine(model, test_loader)
         run.save(model, optimizer)
         tqdm.write(jobs.describe_epoch(run))
 

@@ -134,7 +134,7 @@ class Run:
     name: str
     summary: dict  # its identity, and once it is trained: parameters and environment
     history: list = field(default_factory=list)  # a dict an epoch
-    errors: list = field(default_factory=list)  # of the last epoch, a list an image
+    outcome: dict = field(default_factory=lambda: {"errors": [], "calibration": []})  # at its end
 
     def __post_init__(self):
         self.csv, self.json = (
@@ -172,7 +172,7 @@ class Run:
         return summary
 
     def restore(self, model, optimizer):
-        """Loads the checkpoint into model, optimizer, history and errors; returns a line on it.
+        """Loads the checkpoint into model, optimizer, history and outcome; returns a line on it.
 
         Raises RunError if it is damaged, none of ours, or of another run.
         """
@@ -181,7 +181,8 @@ class Run:
         with blaming(self.checkpoint):
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
-            self.history, self.errors = saved["history"], saved["errors"]
+            self.history = saved["history"]
+            self.outcome = {key: saved.get(key, []) for key in self.outcome}
             if self.history[-1]["epoch"] != len(self.history):
                 raise ValueError("history")
             places = [saved["environment"], *saved.get("resumed", [])]
@@ -217,7 +218,7 @@ class Run:
             outdated = (self.json, self.csv)
         torch.save({**self.summary, "model": model.state_dict(), "epoch": len(self.history),
                     "optimizer": optimizer.state_dict(), "history": self.history,
-                    "errors": self.errors}, buffer := io.BytesIO())
+                    **self.outcome}, buffer := io.BytesIO())
         write_atomically(self.checkpoint, buffer.getvalue(), outdated)
         self.write_log()
 
@@ -228,7 +229,7 @@ class Run:
         write_atomically(self.csv, ("\n".join(lines) + "\n").encode())
         complete = len(self.history) == self.summary["recipe"]["epochs"]
         content = {**self.summary, "final": self.history[-1], "complete": complete,
-                   "errors": self.errors}
+                   **self.outcome}
         lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
         write_atomically(self.json, ("{" + ",\n ".join(lines) + "}\n").encode())
 

@@ -106,7 +106,7 @@ def test_ours_is_timed_in_parts(monkeypatch, digits, tmp_path):
     small.transform = make_transform(32)
     data = {"train": small.fingerprint(), "test": small.fingerprint()}
     monkeypatch.setattr(main, "load_data", lambda *args: (small, small, data))
-    for name in ("train", "test", "find_errors"):
+    for name in ("train", "test", "examine"):
         monkeypatch.setattr(main, name, getattr(main, name))  # ours() wraps them: put them back
     started = time.perf_counter()
     parts, accuracy, epochs = time_to_accuracy.ours(3, str(tmp_path))

@@ -20,11 +20,12 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import main
+from evaluate import calibration_error
 from model import CustomMLP, LeNet5, MLPWide
 
 CSV_HEADER = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
 JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "probe",
-             "environment", "final", "complete", "errors"}
+             "environment", "final", "complete", "errors", "calibration"}
 REGULARIZATION = ("dropout", "weight_decay", "augment")
 
 
@@ -319,21 +320,33 @@ def test_validation_images_are_not_augmented(train, seen, small_digits):
 # What a run leaves behind
 
 def test_log_says_what_the_saved_weights_do(train, tmp_path, small_digits):
-    assert train("--epochs", "2", "--model", "lenet_dropout") == 0
-    name = "lenet_dropout-epochs2-seed0"
+    assert train("--epochs", "2", "--model", "lenet_dropout", "--batch-size", "16") == 0
+    name = "lenet_dropout-epochs2-batch_size16-seed0"
     checkpoint = read_checkpoint(name, tmp_path)
     model = LeNet5()  # dropout has no weights and is off
     model.load_state_dict(checkpoint["model"])
     images, labels = small_digits["test"]
-    expected = []
+    expected, bins = [], {}
     for index, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
         logits = model(prepare(image))[0].detach().double()
         probabilities = torch.exp(logits) / torch.exp(logits).sum()
         prediction = int(probabilities.argmax())
+        probability = float(probabilities[prediction])
         if prediction != label:
-            expected.append([index, label, prediction, float(probabilities[prediction])])
+            expected.append([index, label, prediction, probability])
+        [number] = (i for i in range(15) if i / 15 < probability <= (i + 1) / 15)
+        bins.setdefault(number, []).append((prediction == label, probability))
     log, rows = read_json(name, tmp_path), read_rows(name, tmp_path)
     assert expected
+    assert len(bins) > 5  # sure and unsure answers
+    for number in range(15):
+        right, sure = zip(*bins.get(number, [(0, 0)]), strict=True)
+        found = [column[number] for column in log["calibration"]]
+        assert found == pytest.approx([len(bins.get(number, [])), sum(right), sum(sure)], rel=1e-4)
+    by_hand = sum(abs(sum(right for right, _ in each) - sum(sure for _, sure in each))
+                  for each in bins.values()) / 200
+    assert calibration_error(log["calibration"]) == pytest.approx(by_hand, rel=1e-3)
+    assert checkpoint["calibration"] == log["calibration"]
     assert [error[:3] for error in log["errors"]] == [error[:3] for error in expected]
     np.testing.assert_allclose([error[3] for error in log["errors"]],
                                [error[3] for error in expected], rtol=1e-4)

@@ -60,7 +60,7 @@ def write_series(folder, name, seeds=1, evaluated_on="test", epochs=3, errors=()
         runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", {
             "model": model, "seed": seed, "recipe": main.as_dict(recipe),
             "evaluated_on": evaluated_on, "data": {"train": fingerprint(True), evaluated_on: data},
-            "parameters": 61_706, "environment": {}}, history, list(errors)).write_log()
+            "parameters": 61_706, "environment": {}}, history, {"errors": list(errors)}).write_log()
     return histories
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageOps
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import own_digits
 
+import evaluate
 import main
 import predict
 from dataset import DATA_DIR, MNIST, make_loader, make_transform
@@ -41,7 +42,7 @@ def answers(net):
     """What main.py's own measurement answers: predictions (1000,) and probabilities (1000, 10)."""
     test_set = MNIST(DATA_DIR, train=False, transform=make_transform(net.image_size))
     subset = test_set.select(torch.arange(1000))
-    logits, _ = main.predict(net, make_loader(subset, 1000, shuffle=False))
+    logits, _ = evaluate.predict(net, make_loader(subset, 1000, shuffle=False))
     return logits.argmax(1).tolist(), logits.softmax(1)
 
 
@@ -434,7 +435,8 @@ def test_checkpoints_of_main_work_as_they_are(raw_digits, small_idx, tmp_path, c
     model = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
     model.load_state_dict(torch.load(weights)["model"])
     few = MNIST(DATA_DIR, train=False, transform=make_transform(recipe.net.image_size))
-    logits, _ = main.predict(model, make_loader(few.select(torch.arange(30)), 30, shuffle=False))
+    loader = make_loader(few.select(torch.arange(30)), 30, shuffle=False)
+    logits, _ = evaluate.predict(model, loader)
     paths = [tmp_path / f"{i}.png" for i in range(30)]
     for path, pixels in zip(paths, raw_digits[0], strict=False):
         Image.fromarray(pixels[0].numpy()).save(path)

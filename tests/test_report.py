@@ -32,7 +32,7 @@ def write_series(folder, name, accuracies, errors=(), recipe=RECIPES["lenet"], s
                    "data": data, "recipe": {**asdict(recipe), "net": recipe.net.__name__},
                    "parameters": 61_706}
         runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", summary, [row],
-                 list(errors)).write_log()
+                 {"errors": list(errors)}).write_log()
 
 
 def read(folder):

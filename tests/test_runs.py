@@ -51,7 +51,7 @@ def write_run(folder, name, seed, accuracies, **changed):
                 "test_loss": 0.3, "test_accuracy": accuracy, "seconds": 1.5}
                for epoch, accuracy in enumerate(accuracies, 1)]
     runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", summary, history,
-             [[3, 1, 7, 0.5]]).write_log()
+             {"errors": [[3, 1, 7, 0.5]]}).write_log()
 
 
 # Writing
