@@ -10,7 +10,8 @@ Writes, and names, one PNG a figure:
   <Name>_misclassified.png                         the images that it misread (at most 100),
   <Name>_filters.png                               its first convolution, if the weights are there
   model_comparison.png                             all series: accuracy of each seed, and the mean
-  ablation.png                                     what each part of the regularisation does
+  ablation.png                                     LeNet-5 with each part of the regularisation
+  effects.png                                      what each part does, alone and together
   <Name>_bitmaps.png                               of LeNet-5 as published: what F6 answers
   road.png                                         from there to today's net, step by step
   samples.png                                      what the net sees of the training images
@@ -33,9 +34,10 @@ from matplotlib.scale import FuncScale
 from PIL import Image
 
 import command
+import effects
 import pictures
 from command import RunError, make_folder, write_atomically
-from compare import accuracies, finished, progress, read_all
+from compare import LEVEL, accuracies, finished, progress, read_all
 from dataset import DATA_DIR, DataError, Distortion
 from pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
 from report import ABLATION, ROAD
@@ -194,10 +196,29 @@ def draw_ablation(series):
             ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
             if holds) or "no regularisation"
 
-    rows = [(f"{NAMES[name]}, {series[name][0]['recipe']['epochs']} epochs\n"
+    rows = [(f"{NAMES.get(name, name)}, {series[name][0]['recipe']['epochs']} epochs\n"
              f"{parts(series[name][0]['recipe'])}", series[name])
             for name in ABLATION if name in series]
     return draw_dots([("What regularisation does to LeNet-5", rows)])
+
+
+def draw_effects(answers):
+    """The answers of effects.py, each with its interval; a Figure."""
+    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    axes = figure.subplots(1, len(answers), sharey=True)
+    for ax, (measure, rows) in zip(axes, answers.items(), strict=True):
+        unit, _, more_is_better = effects.MEASURES[measure]
+        ax.axvline(0, color=GREY, linewidth=1)
+        for y, effect in enumerate(rows):
+            sure = effect.verdict != "undecided"
+            ax.errorbar(effect.mean, y, xerr=(effect.high - effect.low) / 2, fmt="o", capsize=3,
+                        color=BLUE if sure else GREY, markerfacecolor=BLUE if sure else "white")
+        ax.set(title=f"{measure.capitalize()}, {unit}", ylim=(len(rows) - 0.5, -0.5),
+               xlabel=f"{'better' if more_is_better else 'worse'} \N{RIGHTWARDS ARROW}")
+        ax.set_yticks(range(len(rows)), [effect.question for effect in rows])
+    figure.supxlabel("Mean and 95 % interval; filled where p, corrected for all of them, is below "
+                     f"{LEVEL:g}", fontsize=8, color=GREY)
+    return figure
 
 
 def draw_road(names, series):
@@ -231,6 +252,8 @@ def list_figures(everything, log_dir, checkpoint_dir, data_dir):
         yield "model_comparison.png", partial(draw_comparison, done)
     if len(done.keys() & set(ABLATION)) > 1:
         yield "ablation.png", partial(draw_ablation, done)
+    if answers := effects.answer(done):
+        yield "effects.png", partial(draw_effects, answers)
     road = [name for name in ROAD if name in done]
     if len(road) > 1 and "1998" in road[0]:  # the rest of it is in ablation.png
         yield "road.png", partial(draw_road, road, done)

@@ -19,16 +19,17 @@ from scipy import stats
 
 import command
 import compare
+import effects
 import model
 from command import RunError, write_atomically
 from compare import accuracies, error_counts, extent, finished
+from evaluate import calibration_error
 from main import RECIPES
 from runs import spread
 
 HERE = Path(__file__).parent
 README, REPORT = HERE / "README.md", HERE / "logs" / "report"
-ABLATION = ("lenet", "lenet_dropout", "lenet_decay", "lenet_augment", "lenet_reg", "lenet_heavy",
-            "lenet_record")
+ABLATION = (*effects.NETS.values(), "lenet_heavy", "lenet_record")
 # From LeNet-5 as published to the most this net reaches, each step on top of the one before.
 ROAD = {
     "lenet_1998": "as published", "lenet_1998_linear": "linear output; with it, today's rate",
@@ -42,6 +43,7 @@ PUBLISHED = {"lenet_1998": ("60,000 images", 0.95),
              "lenet_1998-augment": ("distorted images too", 0.8)}
 PUBLISHED_WITHIN = 0.1
 EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the README compares these
+CALIBRATED = ("lenet", "lenet_reg", "lenet_record")
 # Test images of MNIST whose given label fewer than 3 of 5 reviewers kept: Northcutt, Athalye and
 # Mueller 2021, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks".
 DOUBTFUL_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527,
@@ -96,6 +98,64 @@ def ablation_table(series):
         series, [(base, None), *((name, base) for name in others)],
         ["model", "accuracy, %", f"difference to `{base}`, points"],
         lambda name: (f"`{name}`", spread(accuracies(series[name]))))
+
+
+def effects_table(series):
+    """Every question of effects.py, answered in accuracy and in test loss."""
+    answers = effects.answer(series)
+    if not answers:
+        return "(needs two seeds of each of the eight nets)"
+    header, rows = ["question"], [[effect.question] for effect in answers["accuracy"]]
+    for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
+        header += [f"{measure}, {unit}", "95 % interval", "p", "says"]
+        for row, effect in zip(rows, answers[measure], strict=True):
+            row += [f"{effect.mean:+.{digits}f}",
+                    f"{effect.low:+.{digits}f} to {effect.high:+.{digits}f}", f"{effect.p:.2g}",
+                    effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
+    seeds = effects.gather(series, "accuracy").shape[-1]
+    mean, low, high = effects.find_correlations(series)
+    return (f"{table(header, rows)}\n\nOver {seeds} seeds; every p is corrected for all "
+            f"{2 * len(rows)} answers (Holm), the intervals are not. The accuracies of the seeds "
+            f"correlate between two of the eight nets by {mean:+.2f} in the mean of the 28 pairs "
+            f"({low:+.2f} to {high:+.2f}).")
+
+
+def calibration_table(series, again):
+    """Test loss, and how sure the nets are; only logs since calibration is logged have the latter.
+
+    again: the same, retrained, by name.
+    """
+    rows = []
+    for name in (name for name in CALIBRATED if name in series):
+        losses = np.array([[row["test_loss"] for row in run["history"]] for run in series[name]])
+        lowest = losses.mean(0).argmin()
+        known = [run for run in (*series[name], *again.get(name, [])) if run.get("calibration")]
+        cells = ["", "", ""]
+        if known:
+            totals = np.sum([run["calibration"] for run in known], axis=(0, 2))  # in each: N
+            errors = [100 * calibration_error(run["calibration"]) for run in known]
+            cells = [f"{100 * totals[2] / totals[0]:.2f}", f"{100 * totals[1] / totals[0]:.2f}",
+                     f"**{spread(errors)}** ({len(known)})"]
+        rows.append([f"`{name}`", f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
+                     f"{losses[:, -1].mean():.4f}", *cells])
+    return table(["model", "test loss, lowest on the way (epoch)", "after the last epoch",
+                  "sure, %", "right, %", "calibration error, points (n)"], rows)
+
+
+def robustness_table(series, again):
+    """What should make no difference: the machine (the same seeds trained once more), bfloat16."""
+    pairs = {}
+    for name, members in again.items():
+        seeds = [run["seed"] for run in members]
+        pairs[f"`{name}` once more, on another machine"] = (
+            members, [run for run in series.get(name, []) if run["seed"] in seeds])
+    if "lenet_reg-bf16" in series:
+        pairs["`lenet_reg-bf16`, with bfloat16"] = series["lenet_reg-bf16"], series["lenet_reg"]
+    judged = compare.judge_all([compare.measure_difference(
+        {"ours": ours, "theirs": theirs}, "ours", "theirs") for ours, theirs in pairs.values()])
+    return table(["runs", "accuracy, %", "in the table above", "verdict"], [
+        [words, *(spread(accuracies(each)) for each in pair), f"{verdict}: {how}"]
+        for (words, pair), (verdict, how) in zip(pairs.items(), judged, strict=True)])
 
 
 def road_table(series):
@@ -221,7 +281,8 @@ def read_report(log_dir):
 
 def render(text, log_dir=REPORT):
     """The README's text with every table made anew from the logs in `log_dir`."""
-    series, held_out = read_report(log_dir), read_report(log_dir / "validation")
+    series, held_out, again = (read_report(log_dir / folder)
+                               for folder in ("", "validation", "again"))
     example = compare.compare({name: held_out[name] for name in EXAMPLE})
     return fill(text, {
         "example": f"```\n{example}\n```",
@@ -230,6 +291,9 @@ def render(text, log_dir=REPORT):
         "published": published_table(series),
         "road": road_table(series),
         "ablation": ablation_table(series),
+        "effects": effects_table(series),
+        "calibration": calibration_table(series, again),
+        "robustness": robustness_table(series, again),
         "tests": paired_tests(series),
         "sampling": sampling_error(series),
         "validation": validation_table(held_out),

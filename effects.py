@@ -1,0 +1,104 @@
+"""What each part of the regularisation does to LeNet-5, alone and together: a 2x2x2 factorial.
+
+Eight nets have every combination of dropout, weight decay and augmentation. A question is a
+contrast: a weighted sum over the eight nets of one seed. Its mean over the seeds, 95 % interval and
+p are Student's t of those sums, whatever the eight have in common. The effects and interactions
+are those of Box, Hunter and Hunter 2005, "Statistics for Experimenters", chapter 5: the mean over
+four nets less the mean over the other four. report.py tells the answers, plot.py draws them.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+import compare
+
+PARTS = ("dropout", "weight decay", "augmentation")
+NETS = {  # by the parts that a series has
+    (0, 0, 0): "lenet",
+    (1, 0, 0): "lenet_dropout", (0, 1, 0): "lenet_decay", (0, 0, 1): "lenet_augment",
+    (1, 1, 0): "lenet_reg-no_augment", (1, 0, 1): "lenet_reg-weight_decay0.0",
+    (0, 1, 1): "lenet_reg-dropout0.0",
+    (1, 1, 1): "lenet_reg",
+}
+# What is asked of: its name, its unit, its value in a run, and whether more of it is better.
+MEASURES = {
+    "accuracy": ("points", lambda run: 100 * run["final"]["test_accuracy"], True),
+    "test loss": ("nats", lambda run: run["final"]["test_loss"], False),
+}
+
+
+def list_questions():
+    """{question in words: weights (2, 2, 2)}, the axes in the order of PARTS, 1 where it is."""
+    has = np.indices((2, 2, 2))  # (3, 2, 2, 2)
+    questions = {}
+    for which in (which for size in (1, 2, 3) for which in combinations(range(3), size)):
+        words = " x ".join(PARTS[part] for part in which)
+        words += ", on average" if len(which) == 1 else ""
+        questions[words] = np.prod(2 * has[list(which)] - 1, axis=0) / 4
+    for part, words in enumerate(PARTS):
+        weights = np.zeros((2, 2, 2))
+        weights[1, 1, 1] = 1
+        weights[tuple(int(other != part) for other in range(3))] = -1
+        questions[f"{words}, added to the other two"] = weights
+    # y(all) - y(none) less the sum over the parts of y(part) - y(none)
+    questions["all three, less the sum of each alone"] = np.choose(has.sum(0), (2.0, -1, 0, 1))
+    return questions
+
+
+def gather(series, measure):
+    """A measure of every net, (2, 2, 2, seeds), over the seeds that all eight have."""
+    value = MEASURES[measure][1]
+    nets = {parts: {run["seed"]: value(run) for run in series[name]}
+            for parts, name in NETS.items()}
+    seeds = sorted(set.intersection(*map(set, nets.values())))
+    return np.array([[[[nets[i, j, k][seed] for seed in seeds] for k in (0, 1)] for j in (0, 1)]
+                     for i in (0, 1)])
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The answer to a question in one measure: over the seeds, in the measure's unit."""
+
+    question: str
+    mean: float
+    low: float  # the ends of the 95 % interval
+    high: float
+    p: float  # two-sided, corrected for the number of all questions in all measures
+    verdict: str  # "helps", "hurts", "less than the sum", "more than the sum" or "undecided"
+
+
+def answer(series):
+    """{measure: [Effect, ...]} of `series`, {name: [finished run, ...], ...}.
+
+    Empty where one of the eight nets is not there, or not with two seeds that all of them have.
+    """
+    if not series.keys() >= set(NETS.values()):
+        return {}
+    gathered = {measure: gather(series, measure) for measure in MEASURES}
+    if min(values.shape[-1] for values in gathered.values()) < 2:
+        return {}
+    rows = [(measure, words, np.tensordot(weights, gathered[measure], 3))  # a value a seed
+            for measure in MEASURES for words, weights in list_questions().items()]
+    tests = [stats.ttest_1samp(sums, 0) for _, _, sums in rows]
+    corrected = compare.correct([test.pvalue for test in tests])
+    answers = {measure: [] for measure in MEASURES}
+    for (measure, words, sums), test, p in zip(rows, tests, corrected, strict=True):
+        interval, verdict = test.confidence_interval(), "undecided"
+        if p < compare.LEVEL:
+            good = (sums.mean() > 0) == MEASURES[measure][2]
+            alone = words.split(",")[0] in PARTS
+            verdict = (("helps" if good else "hurts") if alone else
+                       f"{'more' if good else 'less'} than the sum")
+        answers[measure].append(
+            Effect(words, sums.mean(), interval.low, interval.high, p, verdict))
+    return answers
+
+
+def find_correlations(series):
+    """Of the seeds' accuracies between each two of the eight nets: mean, lowest, highest."""
+    matrix = np.corrcoef(gather(series, "accuracy").reshape(8, -1))
+    pairs = matrix[np.triu_indices(8, 1)]
+    return pairs.mean(), pairs.min(), pairs.max()
