@@ -244,10 +244,12 @@ def parameter_tables():
     return "\n\n".join("\n".join(model.markdown_table(net)) for net in nets)
 
 
-def validation_table(series):
-    rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen))]
+def seeds_table(series):
+    """The accuracy of every single run, in the order of the seeds."""
+    rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen)),
+             " ".join(f"{accuracy:.2f}" for accuracy in accuracies(chosen))]
             for name, chosen in series.items()]
-    return table(["run", "accuracy on the 10,000 held-out images, %", "n"], rows)
+    return table(["runs", "accuracy, %", "n", "of each seed"], rows)
 
 
 def cost(series, held_out):
@@ -296,7 +298,8 @@ def render(text, log_dir=REPORT):
         "robustness": robustness_table(series, again),
         "tests": paired_tests(series),
         "sampling": sampling_error(series),
-        "validation": validation_table(held_out),
+        "seeds": seeds_table(series),
+        "validation": seeds_table(held_out),
         "cost": cost(series, held_out),
     })
 

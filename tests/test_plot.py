@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import re
 import statistics
 import struct
@@ -18,6 +19,7 @@ from conftest import write_idx_folder
 from PIL import Image
 
 import dataset
+import effects
 import main
 import pictures
 import plot
@@ -749,3 +751,31 @@ def test_as_a_command(tmp_path):
                           cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "plot.py: nothing: no run in it; python main.py makes one\n"
+
+
+def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
+    """The figure against effects.answer: a point and two ends an effect, panels side by side."""
+    for (dropout, decay, augmented), name in effects.NETS.items():
+        changes = {"dropout": 0.1 if dropout else None, "weight_decay": 5e-4 * decay,
+                   "augment": bool(augmented)}
+        write_series(tmp_path, name, seeds=3, **changes)
+        for seed in range(3):
+            path = tmp_path / f"{name}-seed{seed}.json"
+            log = json.loads(path.read_text("utf-8"))
+            log["final"]["test_accuracy"] = 0.99 + 0.003 * decay + 1e-4 * ((seed + dropout) % 3)
+            log["final"]["test_loss"] = 0.04 - 0.01 * augmented + 1e-4 * ((seed + decay) % 3)
+            path.write_text(json.dumps(log), "utf-8")
+    figure = draw(tmp_path)["effects.png"]
+    answers = effects.answer(read(tmp_path))
+    assert len(figure.axes) == 2
+    for ax, rows in zip(figure.axes, answers.values(), strict=True):
+        points = [line for line in ax.lines if line.get_marker() == "o"]
+        assert [point.get_xdata()[0] for point in points] == [effect.mean for effect in rows]
+        assert [point.get_ydata()[0] for point in points] == list(range(11))
+        assert [point.get_markerfacecolor() != "white" for point in points] == [
+            effect.verdict != "undecided" for effect in rows]
+        ends = [segment[:, 0] for bar in ax.collections for segment in bar.get_segments()]
+        np.testing.assert_allclose(ends, [(effect.low, effect.high) for effect in rows])
+    assert any(effect.verdict != "undecided" for effect in answers["accuracy"])
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == list(effects.list_questions())

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import compare
+import effects
 import report
 import runs
 from main import DEFAULTS, RECIPES
@@ -372,3 +373,52 @@ def test_the_readme_shows_what_the_logs_say():
 def test_markers_that_are_missing_are_named():
     with pytest.raises(runs.RunError, match="<!-- results -->"):
         report.fill("no markers", {"results": "x"})
+
+
+def test_calibration_counts_every_log_that_has_it(tmp_path):
+    """Two nets, one with two runs known (one of them trained once more), one with none."""
+    write_series(tmp_path, "lenet", [0.99, 0.99], epochs=2)
+    write_series(tmp_path, "lenet_reg", [0.995], recipe=RECIPES["lenet_reg"])
+    series = read(tmp_path)
+    series["lenet"][0]["calibration"] = [[0] * 13 + [20, 80], [0] * 13 + [15, 78],
+                                         [0] * 13 + [18.0, 79.0]]
+    again = {"lenet": [{"seed": 0, "calibration": [[0] * 13 + [20, 80], [0] * 13 + [19, 78],
+                                                   [0] * 13 + [18.0, 79.0]]}]}
+    for run, losses in zip(series["lenet"], ([0.03, 0.05], [0.05, 0.04]), strict=True):
+        run["history"] = [{"test_loss": loss} for loss in losses]
+    rows = rows_of(report.calibration_table(series, again))
+    # (3 + 1) / 100 and (1 + 1) / 100; sure of 97 %, right are 93 % and 97 %.
+    assert rows == [["`lenet`", "0.0400 (1)", "0.0450", "97.00", "95.00", "**3.00 ± 1.41** (2)"],
+                    ["`lenet_reg`", "0.4000 (1)", "0.4000", "", "", ""]]
+
+
+def test_runs_trained_once_more_are_compared_with_their_own_seeds(tmp_path):
+    write_series(tmp_path, "lenet", [0.9900, 0.9910, 0.9920, 0.9000])
+    write_series(tmp_path, "lenet_reg", [0.9950, 0.9952], recipe=RECIPES["lenet_reg"])
+    write_series(tmp_path, "lenet_reg-bf16", [0.9951, 0.9955], model="lenet_reg",
+                 recipe=replace(RECIPES["lenet_reg"], bf16=True))
+    write_series(tmp_path / "again", "lenet", [0.9902, 0.9909, 0.9921])
+    rows = rows_of(report.robustness_table(read(tmp_path), read(tmp_path / "again")))
+    # Images: 2, -1, 1 more read right, and 1, 3.
+    assert [row[:3] for row in rows] == [
+        ["`lenet` once more, on another machine", "99.11 ± 0.10", "99.10 ± 0.10"],
+        ["`lenet_reg-bf16`, with bfloat16", "99.53 ± 0.03", "99.51 ± 0.01"]]
+    assert rows[0][3].startswith("undecided: +0.01 points, 95 % interval -0.03 to +0.04 (paired, 3")
+    assert rows[1][3].startswith("undecided: +0.02 points, 95 % interval -0.11 to +0.15 (paired, 2")
+
+
+def test_effects_are_told_with_their_numbers(tmp_path):
+    for (dropout, decay, augmented), name in effects.NETS.items():
+        helped = 30 * decay + 40 * augmented - 4 * decay * augmented
+        accuracies = [0.99 + 1e-4 * (helped + (seed * (dropout + 1)) % 3) for seed in range(4)]
+        write_series(tmp_path, name, accuracies, model=name.partition("-")[0])
+    text = report.effects_table(read(tmp_path))
+    rows = {row[0]: row[1:] for row in rows_of(text)}
+    assert len(rows) == 11
+    # Over the nets with and without augmentation: (30 + 30 + 26 + 26) / 4 images.
+    assert rows["weight decay, on average"][0] == "+0.28"
+    assert rows["weight decay, on average"][3] == "**helps**"
+    assert rows["weight decay x augmentation"][0] == "-0.02"
+    assert rows["dropout, on average"][3] == "undecided"
+    assert "Over 4 seeds; every p is corrected for all 22 answers" in text
+    assert "two seeds of each of the eight nets" in report.effects_table({})
