@@ -31,7 +31,7 @@ def test_a_program_prints_in_any_encoding(monkeypatch, encoding, printed):
 
 @pytest.fixture
 def held(monkeypatch):
-    """os.replace refuses as often as `held` says, as on Windows while another program reads."""
+    """Makes os.replace refuse so many times, as Windows does; returns the pauses made since."""
     refusals, pauses, replace = [], [], os.replace
 
     def refuse(*args):
@@ -41,7 +41,11 @@ def held(monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     monkeypatch.setattr(time, "sleep", pauses.append)
-    return lambda times: refusals.extend([PermissionError(13, "Access is denied")] * times) or pauses
+
+    def hold(times):
+        refusals.extend([PermissionError(13, "Access is denied")] * times)
+        return pauses
+    return hold
 
 
 def test_a_file_that_is_read_at_the_moment_is_waited_for(tmp_path, held):

@@ -13,6 +13,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ import torch
 from conftest import write_idx_folder
 
 import main
+import runs
 
 try:
     import resource
@@ -202,7 +204,7 @@ def test_last_good_checkpoint_is_kept(train, fails, monkeypatch, capsys):
 
     monkeypatch.setattr(main, "train", poison)
     fails(train("--epochs", "5"), 1, "not finite", "epoch 3", "learning rate",
-          "checkpoints/lenet-epochs5-seed0.pt")
+          Path("checkpoints/lenet-epochs5-seed0.pt"))
     assert len(epochs) == 3
     checkpoint = torch.load("checkpoints/lenet-epochs5-seed0.pt", weights_only=True)
     assert checkpoint["epoch"] == len(checkpoint["history"]) == 2
@@ -215,8 +217,8 @@ def test_last_good_checkpoint_is_kept(train, fails, monkeypatch, capsys):
 @pytest.mark.parametrize("flag", ["--log-dir", "--checkpoint-dir"])
 def test_folder_that_cannot_be_made(flag, train, fails):
     Path("file").write_text("mine")
-    for folder in ("file", "file/below"):
-        fails(train("--epochs", "1", flag, folder), 1, folder)
+    for folder in (Path("file"), Path("file/below")):
+        fails(train("--epochs", "1", flag, str(folder)), 1, folder)
     assert Path("file").read_text() == "mine"
 
 
@@ -224,8 +226,53 @@ def test_folder_that_cannot_be_made(flag, train, fails):
                                   "checkpoints/lenet-epochs1-seed0.pt"])
 def test_file_that_cannot_be_replaced(name, train, fails):
     Path(name).mkdir(parents=True)
-    fails(train("--epochs", "1"), 1, name)
+    fails(train("--epochs", "1"), 1, Path(name))
     assert not list(Path().rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("epochs", [1, 2])  # held open at its last epoch, or at the one before
+def test_table_that_another_program_holds_open_is_completed_later(
+        epochs, train, fails, monkeypatch):
+    """As Excel does on Windows: nothing is lost, and the same command again completes the log."""
+    table = Path("logs/lenet-epochs2-seed0.csv")
+    checkpoint = Path("checkpoints/lenet-epochs2-seed0.pt")
+    replace, comings = os.replace, []
+
+    def refuse(source, target):
+        comings.append(target.suffix)
+        if target.suffix == ".csv" and comings.count(".pt") == epochs:
+            raise PermissionError(13, "Access is denied")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        patch.setattr(time, "sleep", lambda seconds: None)
+        fails(train("--epochs", "2"), 1, f"{table}: cannot be written: Access is denied")
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == epochs
+    assert not list(Path().rglob("*.tmp"))
+    assert train("--epochs", "2") == 0
+    (run,) = runs.read_series("logs", "lenet-epochs2", main.DEFAULTS)
+    assert run["complete"]
+    assert [row["epoch"] for row in run["history"]] == [1, 2]
+    assert run["final"] == torch.load(checkpoint, weights_only=True)["history"][-1]
+
+
+def test_restart_waits_for_a_log_that_cannot_be_removed(train, fails, monkeypatch):
+    """Else it would go on to say "complete" of a checkpoint that is not."""
+    assert train("--epochs", "1") == 0
+    files = {path: path.read_bytes() for path in Path().rglob("*.*")}
+    unlink, log = Path.unlink, Path("logs/lenet-epochs1-seed0.json")
+
+    def refuse(path, missing_ok=False):
+        if path == log:
+            raise PermissionError(13, "Access is denied")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        fails(train("--epochs", "1", "--restart"), 1, f"{log}: cannot be written: Access is denied")
+    assert files == {path: path.read_bytes() for path in Path().rglob("*.*")}
+    assert train("--epochs", "1", "--restart") == 0
 
 
 @pytest.mark.skipif(resource is None, reason="a full disk is played by POSIX's resource limits")
