@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import os
 import re
-import subprocess
+import signal
 import sys
 import tarfile
 import tempfile
@@ -16,7 +16,16 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import DATA, SPLITS, idx_bytes, png_bytes, tar_bytes, write_files, write_idx_folder
+from conftest import (
+    DATA,
+    SPLITS,
+    idx_bytes,
+    png_bytes,
+    tar_bytes,
+    without_reader,
+    write_files,
+    write_idx_folder,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -545,12 +554,9 @@ def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGPIPE on Windows")
-def test_a_reader_that_has_enough_ends_it_in_silence():
-    script = [sys.executable, dataset.__file__]
-    with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
+def test_a_reader_that_has_enough_ends_it_in_silence(run_script):
+    """As in `python dataset.py | head -1`."""
+    assert run_script("dataset.py", prepare=without_reader) == (-signal.SIGPIPE, "", "")
 
 
 # ---- Bad data: at random ------------------------------------------------------------------------

@@ -11,8 +11,6 @@ import gzip
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -28,29 +26,41 @@ try:
 except ImportError:  # Windows
     resource = None
 
-SCRIPT = Path(main.__file__)
-
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def train(small_idx, monkeypatch):
-    """Runs main.py on 600 digits in place of the repository's; returns the exit status."""
-    monkeypatch.setattr(main, "DATA_DIR", small_idx)
-    monkeypatch.setattr(main, "probe", lambda recipe: 1.5)  # its epochs would count as the run's
+def prepare(patch, small_idx):
+    """Makes main.py run on 600 digits in place of the repository's."""
+    patch.setattr(main, "DATA_DIR", small_idx)
+    patch.setattr(main, "probe", lambda recipe: 1.5)  # its epochs would count as the run's
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
 
 @pytest.fixture
-def unfinished(train, monkeypatch, capsys):
-    """Checkpoint and log of a run of two epochs, `lenet-epochs2`, stopped in the second."""
-    epochs = iter([main.train])
-    with monkeypatch.context() as patch:
+def train(small_idx, monkeypatch):
+    """Runs main.py; returns the exit status."""
+    return prepare(monkeypatch, small_idx)
+
+
+@pytest.fixture(scope="module")
+def stopped(small_idx, tmp_path_factory):
+    """A folder with checkpoint and log of a run of two epochs, stopped in the second."""
+    epochs, folder = iter([main.train]), tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        train = prepare(patch, small_idx)
         patch.setattr(main, "train", lambda *args: next(epochs, interrupt)(*args))
         assert train("--epochs", "2") == 130
+    return folder
+
+
+@pytest.fixture
+def unfinished(stopped, train, capsys):
+    """The same here; its checkpoint."""
+    shutil.copytree(stopped, ".", dirs_exist_ok=True)
     capsys.readouterr()
     return Path("checkpoints/lenet-epochs2-seed0.pt")
 
@@ -411,8 +421,11 @@ def test_checkpoint_of_another_seed_is_refused(train, unfinished, fails):
 
 # The same from outside
 
-@pytest.mark.skipif(resource is None, reason="a full disk is played by POSIX's resource limits")
-def test_one_line_from_a_real_process(small_idx, tmp_path, capsys):
+def no_room():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+
+
+def test_one_line_from_a_real_process(run_script, small_idx, tmp_path, capsys):
     argv = ["--device", "cpu", "--data-dir", str(small_idx), "--epochs", "1"]
     for seed in ("0", "1"):
         assert main.main([*argv, "--seed", seed]) == 0
@@ -421,21 +434,12 @@ def test_one_line_from_a_real_process(small_idx, tmp_path, capsys):
     for path in tmp_path.glob("logs/*.json"):
         path.unlink()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-
-    def no_room():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-
-    cases = [
-        (["--lr", "nan"], 2, "--lr nan", None),
-        ([*argv, "--seed", "1"], 1, f"checkpoints/{attack.name}", None),
-        ([*argv, "--restart"], 1, f"checkpoints/{saved.name}: cannot be written", no_room),
-    ]
-    processes = [subprocess.Popen([sys.executable, SCRIPT, *argv], text=True, preexec_fn=prepare,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                 for argv, _, _, prepare in cases]
-    outcomes = [(process.communicate()[1], process.returncode) for process in processes]
-    for (err, returned), (_, status, words, _) in zip(outcomes, cases, strict=True):
-        assert returned == status, err
+    for flags, expected, words, prepare in (
+            (["--lr", "nan"], 2, "--lr nan", int),
+            ([*argv, "--seed", "1"], 1, f"checkpoints/{attack.name}", int),
+            ([*argv, "--restart"], 1, f"checkpoints/{saved.name}: cannot be written", no_room)):
+        status, _, err = run_script("main.py", *flags, prepare=prepare)
+        assert status == expected, err
         assert err.startswith("main.py: ")
         assert words in err
         assert err.count("\n") == 1, err

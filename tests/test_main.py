@@ -549,8 +549,8 @@ def test_without_arguments_it_trains_lenet_on_the_repositorys_mnist():
 def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(main, "probe", lambda recipe: None)
-    assert main.main(["--model", "lenet_fast", "--epochs", "1", "--device", "cpu"]) == 0
-    log = read_json("lenet_fast-epochs1-seed0", tmp_path)
+    assert main.main(["--epochs", "1", "--device", "cpu"]) == 0
+    log = read_json("lenet-epochs1-seed0", tmp_path)
     assert (log["data"]["train"]["size"], log["data"]["test"]["size"]) == (60000, 10000)
     assert log["final"]["test_accuracy"] > 0.975
     assert len(log["errors"]) == round(10000 * (1 - log["final"]["test_accuracy"]))
