@@ -10,6 +10,7 @@ import platform
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -66,22 +67,33 @@ def remove(path):
         path.unlink()
 
 
+def replace(source, target):
+    """os.replace, with patience: Windows refuses for as long as somebody else reads `target`."""
+    for pause in (0.1, 0.2, 0.4):  # seconds; a virus scanner, or plot.py beside the training
+        with contextlib.suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(pause)
+    os.replace(source, target)
+
+
 def write_atomically(path, content, outdated=()):
     """Puts bytes in place whole or not at all, also when killed or when the disk is full.
 
     outdated: files that go just before, when nothing but the renaming is left to do.
     """
     temporary = path.with_name(path.name + ".tmp")  # a fixed name: leftovers are overwritten
+    blamed = path
     try:
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        for other in outdated:
-            remove(other)
-        os.replace(temporary, path)
+        for blamed in outdated:
+            blamed.unlink(missing_ok=True)
+        blamed = path
+        replace(temporary, path)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        raise RunError(f"{blamed}: cannot be written: {error.strerror}") from None
     finally:
         remove(temporary)
 
@@ -89,7 +101,8 @@ def write_atomically(path, content, outdated=()):
 def environment(device):
     """What a run is made on and with."""
     cpuinfo = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text() if cpuinfo.exists() else "")
+    cpuinfo = cpuinfo.read_text("utf-8") if cpuinfo.exists() else ""
+    names = re.findall(r"model name\s*: (.+)", cpuinfo)
     # Two of one name may differ in the instructions that torch uses, and so in rounding.
     instructions = torch.backends.cpu.get_cpu_capability()
     return {
@@ -125,11 +138,15 @@ def run(script, work, argv, failures, stopped="stopped"):
 
 
 def start(main):
-    """Runs a script's main() as the program: SIGTERM stops it like Ctrl-C, `| head` in silence."""
+    """Runs a script's main() as the program: SIGTERM stops it like Ctrl-C, `| head` in silence.
+
+    Stdout takes any text, as stderr does by itself: what its encoding lacks comes as an escape.
+    """
     def interrupt(signum, frame):
         raise KeyboardInterrupt(signum)
 
     signal.signal(signal.SIGTERM, interrupt)
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

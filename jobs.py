@@ -63,7 +63,8 @@ def train_all(series, members, train, args, script, argv):
     if faults:
         raise RunError("; ".join(faults))
     if waiting or trained:
-        print(f"draw the curves with: python plot.py --log-dir {args.log_dir}")
+        folder = f'"{args.log_dir}"' if " " in str(args.log_dir) else args.log_dir
+        print(f"draw the curves with: python plot.py --log-dir {folder}")
 
 
 def train_side_by_side(members, jobs, script, argv):
@@ -76,17 +77,20 @@ def train_side_by_side(members, jobs, script, argv):
     ours.add_argument("--jobs")
     command = [sys.executable, script, *ours.parse_known_args(argv)[1], "--seed"]
     threads = max(1, torch.get_num_threads() // jobs)
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1",
+                   "PYTHONIOENCODING": "utf-8"}
     processes, stopping = [], threading.Event()
 
     def train(run):
         line = f"{run.name}: never began"
         if stopping.is_set():
             return line
-        with subprocess.Popen([*command, str(run.summary["seed"])], env=environment, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        with subprocess.Popen([*command, str(run.summary["seed"])], env=environment,
+                              encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               start_new_session=True) as process:  # Ctrl-C is this process's
             processes.append(process)
+            if stopping.is_set():  # only just, after the others were told to end
+                process.terminate()
             for line in process.stdout:
                 bar.update(line.startswith("epoch "))
                 if ": finished, " in line:

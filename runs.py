@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import math
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ def name_series(identity, fields, word, folder):
         key if value is True else f"no_{key}" if value is False else f"{key}{value}"
         for key, value in identity["recipe"].items() if key in fields)]
     parts += [identity["evaluated_on"] == "validation" and "validate", folder]
-    return "-".join(part for part in parts if part)
+    return re.sub(r"[^\w.+-]", "_", "-".join(part for part in parts if part))  # for any system
 
 
 def choose_name(place, identity, seeds, fields, word, folder, restart):

@@ -2,8 +2,11 @@
 
 import gzip
 import io
+import multiprocessing
 import os
+import runpy
 import struct
+import sys
 import tarfile
 from pathlib import Path
 
@@ -14,9 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
+import dataset
+
 torch.set_num_threads(1)  # small batches: more threads cost more than they give
 
-DATA = Path(__file__).parent.parent / "data"
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "data"
 SPLITS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # stem of the files, images
 
 
@@ -74,6 +80,80 @@ def write_files(folder, files):
         path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
     return folder
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _bundled_digits_are_read_once():
+    """The bundled 60,000 images take a quarter of a second, in many tests; none changes them."""
+    read, kept = dataset.read_split, {}
+
+    def read_once(data_dir, split):
+        if data_dir != dataset.DATA_DIR:
+            return read(data_dir, split)
+        if split not in kept:
+            kept[split] = read(data_dir, split)
+        return kept[split]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "read_split", read_once)
+        yield
+
+
+# Scripts in processes of their own
+
+@pytest.fixture(scope="session")
+def begin():
+    """Begins `python script *argv` in `folder`; returns the process.
+
+    Forked from one that has imported what takes seconds, and not used it yet. Stdout and stderr go
+    into the files out and err in `output`; `prepare` is called in the process, before the script.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        pytest.skip("forked processes of POSIX")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch._dynamo", "torchvision.transforms.v2", "tqdm", "pytest",
+                                    "filelock", "scipy.stats", "matplotlib.figure", "PIL.Image"])
+
+    def start(script, *argv, folder, output=None, prepare=int):
+        folder.mkdir(exist_ok=True)
+        process = context.Process(target=execute, args=(
+            folder, output or folder, ROOT / script, argv, prepare))
+        process.start()
+        return process
+    return start
+
+
+def execute(folder, output, script, argv, prepare):
+    """What such a process does."""
+    os.chdir(folder)
+    for descriptor, name in ((1, "out"), (2, "err")):
+        with open(output / name, "w") as file:
+            os.dup2(file.fileno(), descriptor)
+    # The old one took what it was made for to be a file that can be sought in, and still does.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    torch.set_num_threads(1)
+    prepare()
+    sys.argv = [str(script), *argv]
+    runpy.run_path(str(script), run_name="__main__")
+
+
+@pytest.fixture
+def run_script(begin, tmp_path):
+    """Does the same to its end, in `tmp_path`; returns exit status, stdout and stderr."""
+    def run(script, *argv, folder=tmp_path, prepare=int):
+        process = begin(script, *argv, folder=folder, prepare=prepare)
+        process.join()
+        return process.exitcode, *((folder / name).read_text("utf-8") for name in ("out", "err"))
+    return run
+
+
+def without_reader():
+    """For `prepare`: stdout is a pipe, line by line, whose reader has gone away."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    sys.stdout = open(writer, "w", 1)  # noqa: SIM115
+
+
+# Digits
 
 @pytest.fixture(scope="session")
 def digits():

@@ -2,8 +2,9 @@
 
 import gzip
 import hashlib
+import os
 import re
-import subprocess
+import signal
 import sys
 import tarfile
 import tempfile
@@ -15,7 +16,16 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import DATA, SPLITS, idx_bytes, png_bytes, tar_bytes, write_files, write_idx_folder
+from conftest import (
+    DATA,
+    SPLITS,
+    idx_bytes,
+    png_bytes,
+    tar_bytes,
+    without_reader,
+    write_files,
+    write_idx_folder,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -118,7 +128,7 @@ def test_main_says_what_is_there(digits, capsys, tmp_path):
     assert dataset.main([str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(rf"dataset\.py: {tmp_path}: no MNIST here; [^\n]*\n", err)
+    assert re.fullmatch(rf"dataset\.py: {re.escape(str(tmp_path))}: no MNIST here; [^\n]*\n", err)
 
 
 # ---- Indexing and transforms --------------------------------------------------------------------
@@ -420,7 +430,7 @@ BAD = [
     ("png", {"test/-7_5.png": PNG}, "test/-7_5.png: not named {index}_{label}.png"),
     ("png", {"test/7_5_1.png": PNG}, "test/7_5_1.png: not named {index}_{label}.png"),
     ("png", {"test/٧_5.png": PNG}, "test/٧_5.png: not named {index}_{label}.png"),
-    ("png", {f"test/{'9' * 200}_5.png": PNG}, "9_5.png: not named {index}_{label}.png"),
+    ("png", {f"test/{'9' * 19}_5.png": PNG}, "9_5.png: not named {index}_{label}.png"),
     ("png", {"test/a\nb.png": PNG}, "b.png: not named {index}_{label}.png"),
     ("png", {"test/7_10.png": PNG}, "test/7_10.png: label 10, expected 0 to 9"),
     ("png", {"train/00_5.png": PNG}, "_5.png: a second image with index 0"),
@@ -471,7 +481,7 @@ def test_bad_data_end_in_one_line_that_names_the_file(good, changed, words, tmp_
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     message = fault(folder)
     assert message.startswith(str(folder))
-    assert words in message
+    assert words in message.replace(os.sep, "/")
     after = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     assert after == before, "reading writes nothing"
 
@@ -479,14 +489,21 @@ def test_bad_data_end_in_one_line_that_names_the_file(good, changed, words, tmp_
 @pytest.mark.parametrize(("name", "words"), [
     ("absent", "no such folder; expected train-images-idx3-ubyte[.gz]"),
     ("file", "no such folder; expected"),
-    ("empty", "no MNIST here; expected train-images-idx3-ubyte[.gz]"),
-    ("a" * 300, "cannot be read: File name too long")])
+    ("empty", "no MNIST here; expected train-images-idx3-ubyte[.gz]")])
 def test_a_folder_without_data(name, words, tmp_path):
     write_files(tmp_path, {"file": b""})
     (tmp_path / "empty").mkdir()
     message = fault(tmp_path / name)
     assert message.startswith(f"{tmp_path / name}: {words}")
-    assert (f"--data-dir {DATA_DIR} works" in message) == ("expected" in words)
+    assert f"--data-dir {DATA_DIR} works" in message
+
+
+def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    assert fault(tmp_path) == f"{tmp_path}: cannot be read: Permission denied"
 
 
 @pytest.mark.parametrize("good", ["gz", "png", "tar"])
@@ -537,12 +554,9 @@ def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
         tracemalloc.stop()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGPIPE on Windows")
-def test_a_reader_that_has_enough_ends_it_in_silence():
-    script = [sys.executable, dataset.__file__]
-    with subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
+def test_a_reader_that_has_enough_ends_it_in_silence(run_script):
+    """As in `python dataset.py | head -1`."""
+    assert run_script("dataset.py", prepare=without_reader) == (-signal.SIGPIPE, "", "")
 
 
 # ---- Bad data: at random ------------------------------------------------------------------------

@@ -2,79 +2,55 @@
 
     python -m pytest tests/test_kill.py
 
-The runs are real processes that execute main.py. Most are forked from one that has imported torch
-already, which saves seconds each; a hook in them sends the signal at a chosen moment. Two are
-started as a user would and get the signal after their first line.
+The runs are real processes that execute main.py, forked from one that has imported torch already,
+which saves seconds each. A hook in them sends the signal at a chosen moment; others get it from
+outside. The processes of --jobs are started as a user would.
 """
 
 import csv
 import json
-import multiprocessing
 import os
 import random
 import re
-import runpy
 import shutil
 import signal
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-
-import main
+from conftest import write_idx_folder
 
 if os.name != "posix":
     pytest.skip("signals and forked processes of POSIX", allow_module_level=True)
 
-SCRIPT = Path(main.__file__)
 EPOCHS = 4
-ARGV = ["--model", "lenet_reg", "--epochs", str(EPOCHS), "--device", "cpu"]  # all kinds of chance
+ARGV = ["--model", "lenet_reg",  # all kinds of chance
+        "--epochs", str(EPOCHS), "--batch-size", "16", "--device", "cpu"]
 
 
 # Processes that stop at a chosen moment
 
 @pytest.fixture(scope="session")
-def processes():
-    """Where processes come from: forks of one that has torch imported and has not used it yet."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "torchvision.transforms.v2", "tqdm"])
-    return context
+def few_idx(digits, tmp_path_factory):
+    """As few digits as make five batches of 16, evaluated in one: 72 and 24."""
+    few = {split: tuple(array[:count] for array in digits[split])
+           for split, count in (("train", 72), ("test", 24))}
+    return write_idx_folder(tmp_path_factory.mktemp("few_idx"), few)
 
 
 @pytest.fixture
-def execute(processes, tmp_path, small_idx):
+def execute(run_script, tmp_path, few_idx):
     """Executes main.py in a process; returns its exit status, stdout and stderr.
 
     moment, count: where it gets `signum`, the `count`-th time it comes there.
     """
     def run(*argv, folder=tmp_path, moment=None, count=1, signum=signal.SIGKILL):
-        folder.mkdir(exist_ok=True)
-        argv = argv if "--data-dir" in argv else (*argv, "--data-dir", str(small_idx))
-        status = wait_for(processes, folder, argv, moment, count, signum)
-        return status, *((folder / name).read_text() for name in ("out", "err"))
+        argv = argv if "--data-dir" in argv else (*argv, "--data-dir", str(few_idx))
+        return run_script("main.py", *argv, folder=folder,
+                          prepare=partial(hook, moment, count, signum))
     return run
-
-
-def wait_for(processes, *args):
-    process = processes.Process(target=child, args=args)
-    process.start()
-    process.join()
-    return process.exitcode
-
-
-def child(folder, argv, moment, count, signum):
-    """What such a process does: `python main.py *argv` in `folder`."""
-    os.chdir(folder)
-    for name, stream in (("out", sys.stdout), ("err", sys.stderr)):
-        with open(name, "w") as file:
-            os.dup2(file.fileno(), stream.fileno())
-    torch.set_num_threads(1)
-    hook(moment, count, signum)
-    sys.argv = [str(SCRIPT), *argv]
-    runpy.run_path(str(SCRIPT), run_name="__main__")
 
 
 def hook(moment, count, signum):
@@ -178,16 +154,16 @@ def check_whole(folder):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(processes, small_idx, tmp_path_factory):
+def undisturbed(begin, few_idx, tmp_path_factory):
     """A run that nobody stopped."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    argv = [*ARGV, "--data-dir", str(small_idx)]
-    assert wait_for(processes, folder, argv, None, 1, signal.SIGKILL) == 0
-    assert not (folder / "err").read_text()
+    process = begin("main.py", *ARGV, "--data-dir", str(few_idx), folder=folder)
+    process.join()
+    assert (process.exitcode, (folder / "err").read_text()) == (0, "")
     return read_run(folder)
 
 
-# SIGKILL. 600 images in batches of 128 make 5 batches an epoch, evaluated in one of 200.
+# SIGKILL. There are 5 batches an epoch, evaluated in one.
 KILLS = [  # moment, count in this process, epochs saved afterwards
     ("train", 3, 0),  # the third batch of epoch 1
     ("half written", 1, 0),  # the first checkpoint
@@ -295,46 +271,34 @@ def test_signal_stops_within_the_batch_and_says_how_to_go_on(
     assert read_run(tmp_path) == undisturbed
 
 
-def stop_after_one_epoch(argv, folder, signum):
-    """Starts main.py as a user does, sends the signal at the first epoch's line, waits for it."""
-    folder.mkdir()
-    process = subprocess.Popen([sys.executable, "-u", SCRIPT, *argv], cwd=folder, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            process.send_signal(signum)
-            break
-    out, err = process.communicate()
-    return process.returncode, out, err
+def by_line():
+    sys.stdout.reconfigure(line_buffering=True)
 
 
-def test_real_processes_stop_on_signals(execute, tmp_path, small_idx):
-    argv = [*ARGV, "--epochs", "40", "--data-dir", str(small_idx)]
-    folders, signals = [tmp_path / "int", tmp_path / "term"], [signal.SIGINT, signal.SIGTERM]
-    with ThreadPoolExecutor() as pool:  # both at once: starting takes seconds
-        stopped = list(pool.map(stop_after_one_epoch, [argv] * 2, folders, signals))
+@pytest.mark.parametrize(("signum", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_from_outside_stops_at_any_moment(begin, execute, tmp_path, few_idx, signum,
+                                                 expected):
+    argv = [*ARGV, "--epochs", "60", "--data-dir", str(few_idx)]
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    os.mkfifo(stopped / "out")
+    process = begin("main.py", *argv, folder=stopped, prepare=by_line)
+    with open(stopped / "out") as out:
+        assert any(line.startswith("epoch") for line in out)
+        os.kill(process.pid, signum)
+        printed = 1 + len(re.findall("^epoch ", out.read(), re.MULTILINE))
+    process.join()
+    (stopped / "out").unlink()
+    assert process.exitcode == expected
+    assert (stopped / "err").read_text().count("\n") == 1
+    (checkpoint,) = stopped.glob("checkpoints/*.pt")
+    assert printed <= torch.load(checkpoint, weights_only=True)["epoch"] <= printed + 1 <= 60
     assert execute(*argv, folder=tmp_path / "whole")[0] == 0
-    expected = read_run(tmp_path / "whole")
-    for folder, (status, out, err), expected_status in zip(folders, stopped, (130, 143),
-                                                           strict=True):
-        assert status == expected_status, err
-        assert err.count("\n") == 1, err
-        (checkpoint,) = folder.glob("checkpoints/*.pt")
-        saved = torch.load(checkpoint, weights_only=True)["epoch"]
-        printed = 1 + len(re.findall("^epoch ", out, re.MULTILINE))
-        assert printed <= saved <= printed + 1 <= 40
-        assert execute(*argv, folder=folder)[0] == 0
-        assert read_run(folder) == expected
+    assert execute(*argv, folder=stopped)[0] == 0
+    assert read_run(stopped) == read_run(tmp_path / "whole")
 
 
 # Side by side
-
-def start(argv, folder):
-    return subprocess.Popen([sys.executable, SCRIPT, *argv], cwd=folder, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, "OMP_NUM_THREADS": "1"})
-
 
 def read_runs(folder, seeds):
     """read_run of each seed."""
@@ -349,13 +313,18 @@ def read_runs(folder, seeds):
     return found
 
 
-def test_two_processes_share_the_seeds(execute, tmp_path, small_idx):
-    argv = [*ARGV, "--epochs", "10", "--seeds", "6", "--data-dir", str(small_idx)]
-    processes = [start(argv, tmp_path) for _ in range(2)]
-    outcomes = [(process.communicate(), process.returncode) for process in processes]
-    for (_, err), status in outcomes:
-        assert (status, err) == (0, "")
-    trained = [re.findall(r"-seed(\d): finished, .*; log ", out) for (out, _), _ in outcomes]
+def test_two_processes_share_the_seeds(begin, execute, tmp_path, few_idx):
+    argv = [*ARGV, "--epochs", "10", "--seeds", "6", "--data-dir", str(few_idx)]
+    outputs = [tmp_path / "one", tmp_path / "other"]
+    for output in outputs:
+        output.mkdir()
+    processes = [begin("main.py", *argv, folder=tmp_path, output=output) for output in outputs]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert [(output / "err").read_text() for output in outputs] == ["", ""]
+    trained = [re.findall(r"-seed(\d): finished, .*; log ", (output / "out").read_text("utf-8"))
+               for output in outputs]
     assert sorted(trained[0] + trained[1]) == list("012345")  # each once
     whole = tmp_path / "alone"
     assert execute(*argv, folder=whole)[0] == 0
@@ -371,17 +340,26 @@ def test_a_lock_ends_with_its_process(execute, tmp_path, undisturbed):
     assert not list(tmp_path.glob("*/*.lock"))
 
 
+def latin_1():
+    """The console's encoding, and so of what a process started from here would print in."""
+    os.environ["PYTHONIOENCODING"] = "latin-1"
+    sys.stdout.reconfigure(encoding="latin-1")
+
+
 def test_jobs_share_the_seeds_and_one_that_fails_takes_no_other_with_it(
-        execute, tmp_path, small_idx):
-    argv = [*ARGV, "--seeds", "3", "--data-dir", str(small_idx)]
-    broken = tmp_path / "checkpoints" / f"lenet_reg-epochs4-{small_idx.name}-seed1.pt"
+        begin, execute, tmp_path, few_idx):
+    argv = [*ARGV, "--name", "größer", "--seeds", "3", "--data-dir", str(few_idx)]
+    series = f"lenet_reg-größer-epochs4-batch_size16-{few_idx.name}"
+    broken = tmp_path / "checkpoints" / f"{series}-seed1.pt"
     broken.mkdir(parents=True)
-    process = start([*argv, "--jobs", "2"], tmp_path)
-    out, err = process.communicate()
-    assert process.returncode == 1
-    assert err == (f"main.py: checkpoints/{broken.name}: damaged, or not a checkpoint of main.py "
-                   "(IsADirectoryError)\n")
-    assert sorted(re.findall(r"-seed(\d): finished, ", out)) == ["0", "2"]
+    process = begin("main.py", *argv, "--jobs", "2", folder=tmp_path, prepare=latin_1)
+    process.join()
+    out = (tmp_path / "out").read_text("latin-1")
+    assert process.exitcode == 1
+    assert (tmp_path / "err").read_text("utf-8") == (
+        f"main.py: checkpoints/{broken.name}: damaged, or not a checkpoint of main.py "
+        "(IsADirectoryError)\n")
+    assert sorted(re.findall(rf"{series}-seed(\d): finished, ", out)) == ["0", "2"]
     assert "2 seed(s)" in out
     assert "epoch " not in out  # a line a run
     broken.rmdir()
@@ -393,15 +371,15 @@ def test_jobs_share_the_seeds_and_one_that_fails_takes_no_other_with_it(
     assert read_runs(tmp_path, 3) == read_runs(whole, 3)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM])  # Ctrl-C comes the same way from here on
-def test_signal_stops_all_jobs(tmp_path, small_idx, signum):
+def test_signal_stops_all_jobs(begin, tmp_path, small_idx):
     argv = [*ARGV, "--epochs", "400", "--seeds", "3", "--data-dir", str(small_idx)]
-    process = start([*argv, "--jobs", "2"], tmp_path)
-    while len(list(tmp_path.glob("*/*.pt"))) < 2 and process.poll() is None:
+    process = begin("main.py", *argv, "--jobs", "2", folder=tmp_path)
+    while len(list(tmp_path.glob("*/*.pt"))) < 2 and process.is_alive():
         pass
-    process.send_signal(signum)
-    _, err = process.communicate()
-    assert process.returncode == 128 + signum
+    os.kill(process.pid, signal.SIGTERM)  # Ctrl-C comes the same way from here on
+    process.join()
+    err = (tmp_path / "err").read_text()
+    assert process.exitcode == 128 + signal.SIGTERM
     assert err.count("\n") == 1
     assert "the same command (without --restart) goes on" in err
     saved = {path: path.read_bytes() for path in tmp_path.glob("*/*")}

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -515,8 +516,9 @@ def test_prints_one_line_an_epoch_and_no_bar_without_a_terminal(train, tmp_path,
             float(row["train_loss"]), 100 * float(row["train_accuracy"]),
             float(row["test_loss"]), 100 * accuracy, 200 * (1 - accuracy)], abs=0.0051)
     assert "61,706 parameters" in out
-    for word in ("logs/lenet-epochs10-seed0.csv", "checkpoints/lenet-epochs10-seed0.pt", "plot.py"):
-        assert word in out.partition(lines[-1])[2]
+    for word in (Path("logs/lenet-epochs10-seed0.csv"),
+                 Path("checkpoints/lenet-epochs10-seed0.pt"), "plot.py"):
+        assert str(word) in out.partition(lines[-1])[2]
 
 
 def test_help_shows_the_recipes(capsys):
@@ -547,8 +549,8 @@ def test_without_arguments_it_trains_lenet_on_the_repositorys_mnist():
 def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(main, "probe", lambda recipe: None)
-    assert main.main(["--model", "lenet_fast", "--epochs", "1", "--device", "cpu"]) == 0
-    log = read_json("lenet_fast-epochs1-seed0", tmp_path)
+    assert main.main(["--epochs", "1", "--device", "cpu"]) == 0
+    log = read_json("lenet-epochs1-seed0", tmp_path)
     assert (log["data"]["train"]["size"], log["data"]["test"]["size"]) == (60000, 10000)
     assert log["final"]["test_accuracy"] > 0.975
     assert len(log["errors"]) == round(10000 * (1 - log["final"]["test_accuracy"]))
@@ -589,3 +591,24 @@ def test_bfloat16_is_the_forward_pass_of_training_only(train, tmp_path, monkeypa
     for key, weight in plain.items():  # the same training, but for its rounding
         torch.testing.assert_close(again[key], weight, rtol=0.1, atol=0.02)
         assert not torch.equal(again[key], weight)
+
+
+def test_bfloat16_goes_on_to_the_same_bits(train, tmp_path, monkeypatch):
+    argv = ["--model", "lenet_reg", "--epochs", "3", "--bf16"]  # all kinds of chance
+    assert train(*argv) == 0
+    weights = read_checkpoint("lenet_reg-epochs3-bf16-seed0", tmp_path)["model"]
+    original, epochs = main.train, iter([main.train])
+
+    def stop_in_the_second(*args):
+        if not (epoch := next(epochs, None)):
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    monkeypatch.setattr(main, "train", stop_in_the_second)
+    assert train(*argv, "--restart") == 130
+    assert read_checkpoint("lenet_reg-epochs3-bf16-seed0", tmp_path)["epoch"] == 1
+    monkeypatch.setattr(main, "train", original)
+    assert train(*argv) == 0
+    again = read_checkpoint("lenet_reg-epochs3-bf16-seed0", tmp_path)
+    assert again["epoch"] == 3
+    assert all(torch.equal(again["model"][key], weight) for key, weight in weights.items())

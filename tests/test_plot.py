@@ -6,8 +6,6 @@ import json
 import re
 import statistics
 import struct
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,7 +26,6 @@ import runs
 from main import RECIPES
 from model import FIGURE_3, CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998, squash
 
-ROOT = Path(__file__).parent.parent
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
           [4176, 2, 7, 0.985], [674, 5, 3, 0.9], [2130, 4, 9, 0.75]]  # real labels of MNIST
 
@@ -71,10 +68,10 @@ def read(folder):
             for name in runs.list_series(folder)}
 
 
-def draw(folder, data_dir=dataset.DATA_DIR):
-    """{file name: Figure} of all that can be drawn of a log folder."""
+def draw(folder, data_dir=dataset.DATA_DIR, word=""):
+    """{file name: Figure} of all that can be drawn of a log folder and has `word` in its name."""
     listed = plot.list_figures(read(folder), folder, folder / "none", data_dir)
-    return {name: figure for name, function in listed if (figure := function())}
+    return {name: figure for name, function in listed if word in name and (figure := function())}
 
 
 def run_plot(log_dir, out, capsys, *argv):
@@ -129,6 +126,12 @@ def record(tmp_path):
     return tmp_path / "logs", write_weights(tmp_path / "logs", "lenet_record", LeNet5)
 
 
+@pytest.fixture
+def unsaved(monkeypatch):
+    """The files are empty: to compose a figure takes longest, and other tests do."""
+    monkeypatch.setattr(plot, "save", lambda figure, path: path.touch())
+
+
 # Files
 
 def test_every_series_has_its_figures(tmp_path):
@@ -165,7 +168,7 @@ def test_every_figure_becomes_a_file_and_is_named(record, tmp_path, capsys):
             assert len(picture.convert("RGB").getcolors()) > 20, name
 
 
-def test_the_named_series_alone_are_drawn(tmp_path, capsys):
+def test_the_named_series_alone_are_drawn(tmp_path, capsys, unsaved):
     for name in ("lenet", "mlp", "lenet-lr0.05"):
         write_series(tmp_path / "logs", name)
     status, lines, complaints = run_plot(
@@ -189,7 +192,7 @@ def test_a_folder_in_logs_has_its_figures_in_img(log_dir, out, tmp_path, monkeyp
 def test_the_errors_are_those_of_the_lowest_finished_seed(tmp_path):
     write_series(tmp_path, "lenet", first=1, done=2)
     write_series(tmp_path, "lenet", first=4, seeds=2, errors=ERRORS)
-    title = draw(tmp_path)["LeNet_confusion_matrix.png"].axes[0].get_title()
+    title = draw(tmp_path, word="LeNet_confusion")["LeNet_confusion_matrix.png"].axes[0].get_title()
     assert title == "LeNet, seed 4: 7 errors of 10,000 test images"
 
 
@@ -205,11 +208,12 @@ def test_same_logs_same_bytes_and_nothing_of_the_moment_in_them(record, tmp_path
         assert chunks(png) == {"IHDR", "PLTE", "IDAT", "IEND"}, name
 
 
-def test_importing_does_nothing():
-    code = ("import sys, matplotlib; before = matplotlib.rcParams.copy(); import plot;"
-            "assert matplotlib.rcParams.copy() == before;"
-            "assert 'matplotlib.pyplot' not in sys.modules")
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+def test_importing_does_nothing(run_script, tmp_path):
+    (tmp_path / "code.py").write_text(
+        "import sys, matplotlib; before = matplotlib.rcParams.copy(); import plot\n"
+        "assert matplotlib.rcParams.copy() == before\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n")
+    assert run_script(tmp_path / "code.py") == (0, "", "")
 
 
 # Curves
@@ -399,7 +403,7 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
                      for history in write_series(tmp_path, name, seeds, epochs=seeds)]
               for seeds, name in enumerate(steps, start=1)}
     write_series(tmp_path, "mlp")  # not part of it
-    rows = read_dots(draw(tmp_path)["road.png"])
+    rows = read_dots(draw(tmp_path, word="road")["road.png"])
     assert [label for label, *_ in rows] == [
         "LeNet_1998\nas published", "LeNet_1998_dense\nevery map of C3 reads all six",
         "LeNet\n30 epochs instead of 20",
@@ -413,7 +417,7 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
 def test_no_road_without_two_of_its_nets_and_one_of_1998(tmp_path, names):
     for name in names:
         write_series(tmp_path, name)
-    assert "road.png" not in draw(tmp_path)
+    assert draw(tmp_path, word="road") == {}
 
 
 def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
@@ -421,7 +425,7 @@ def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
     write_series(tmp_path, "lenet-lr0.2", seeds=2, lr=0.2, epochs=9)
     write_series(tmp_path, "lenet_reg", epochs=4)
     write_series(tmp_path, "lenet_reg-validate", evaluated_on="validation", epochs=20)
-    drawn = draw(tmp_path)
+    drawn = draw(tmp_path, word="comparison")
     assert [label for label, *_ in read_dots(drawn["model_comparison.png"])] == [
         "lenet-lr0.2\n61,706 parameters", "LeNet_regularization\n61,706 parameters",
         "CustomMLP\n61,706 parameters"]
@@ -546,7 +550,7 @@ def test_a_perfect_net_and_a_hopeless_one_can_be_drawn(digits, count):
 def test_filters_are_the_first_layer_at_work(digits, record):
     folder, weights = record
     image = digits["test"][0][0]
-    shown = images(draw(folder)["LeNet_record_filters.png"])
+    shown = images(draw(folder, word="filters")["LeNet_record_filters.png"])
     inputs = (np.pad(image / 255, 2) - 0.1307) / 0.3081
     np.testing.assert_allclose(shown.pop((1.0, 0.0)), inputs, atol=1e-5)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))  # (28, 28, 5, 5)
@@ -565,8 +569,8 @@ def test_filters_of_any_net_with_a_convolution(digits, tmp_path):
     weights = write_weights(tmp_path, "lenet_wide", lambda: LeNetWide(0.5))
     write_series(tmp_path, "mlp")
     write_weights(tmp_path, "mlp", CustomMLP)
-    drawn = draw(tmp_path)
-    assert [name for name in drawn if "filters" in name] == ["LeNet_wide_filters.png"]
+    drawn = draw(tmp_path, word="filters")
+    assert list(drawn) == ["LeNet_wide_filters.png"]
     shown = images(drawn["LeNet_wide_filters.png"])
     inputs = np.pad((digits["test"][0][0] / 255 - 0.1307) / 0.3081, 2)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))
@@ -583,7 +587,7 @@ def test_bitmaps_and_what_f6_answers(digits, tmp_path, name):
     write_weights(tmp_path, name, LeNet1998)
     net = LeNet1998()
     net.load_state_dict(torch.load(tmp_path / f"{name}-seed0.pt")["model"])
-    figure = draw(tmp_path)[f"{plot.NAMES[name]}_bitmaps.png"]
+    figure = draw(tmp_path, word="bitmaps")[f"{plot.NAMES[name]}_bitmaps.png"]
     shown, words = images(figure), texts(figure)[4:]
     assert len(shown) == 30
     for digit in range(10):
@@ -609,7 +613,7 @@ def test_bitmaps_and_what_f6_answers(digits, tmp_path, name):
 def test_no_bitmaps_of_a_net_without(tmp_path, name, kind):
     write_series(tmp_path, name)
     write_weights(tmp_path, name, kind)
-    assert not any("bitmaps" in drawn for drawn in draw(tmp_path))
+    assert draw(tmp_path, word="bitmaps") == {}
 
 
 def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
@@ -619,7 +623,7 @@ def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
     data = dataset.MNIST(data_dir, False).fingerprint()
     write_series(tmp_path / "logs", "lenet_1998", data=data)
     write_weights(tmp_path / "logs", "lenet_1998", LeNet1998)
-    figure = draw(tmp_path / "logs", data_dir)["LeNet_1998_bitmaps.png"]
+    figure = draw(tmp_path / "logs", data_dir, "bitmaps")["LeNet_1998_bitmaps.png"]
     assert len(images(figure)) == 3 * len(set(labels[:20] % 3))
 
 
@@ -627,12 +631,12 @@ def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
     {"seed": 1}, {"evaluated_on": "validation"}, {"data": {}}, {"recipe": {"net": "LeNet5"}},
     {"history": made_up(1, 3)}])
 def test_weights_of_another_run_are_not_shown(record, changes):
-    assert "LeNet_record_filters.png" in draw(record[0])
+    assert draw(record[0], word="filters")
     write_weights(record[0], "lenet_record", LeNet5, **changes)
-    assert "LeNet_record_filters.png" not in draw(record[0])
+    assert draw(record[0], word="filters") == {}
 
 
-def test_weights_are_looked_for_in_the_checkpoint_folder_too(record, tmp_path):
+def test_weights_are_looked_for_in_the_checkpoint_folder_too(record, tmp_path, unsaved):
     (tmp_path / "checkpoints").mkdir()
     (record[0] / "lenet_record-seed0.pt").rename(tmp_path / "checkpoints/lenet_record-seed0.pt")
     argv = ["--log-dir", str(record[0]), "--out", str(tmp_path), "--checkpoint-dir"]
@@ -654,7 +658,7 @@ def test_no_log_is_one_line(tmp_path, kind, capsys):
     assert not (tmp_path / "img").exists()
 
 
-def test_what_cannot_be_drawn_is_named_and_the_rest_drawn(tmp_path, capsys):
+def test_what_cannot_be_drawn_is_named_and_the_rest_drawn(tmp_path, capsys, unsaved):
     write_series(tmp_path / "logs", "lenet", seeds=2)
     write_series(tmp_path / "logs", "lenet", lr=0.3)  # seed 0 again, with another recipe
     write_series(tmp_path / "logs", "mlp")
@@ -672,7 +676,7 @@ def test_what_cannot_be_drawn_is_named_and_the_rest_drawn(tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", ["gone", "other"])
 def test_pictures_of_data_that_are_not_there_are_left_out_in_one_line(
-        tmp_path, kind, small_idx, capsys):
+        tmp_path, kind, small_idx, capsys, unsaved):
     for name in ("lenet", "mlp"):
         write_series(tmp_path / "logs", name, errors=ERRORS)
     data = small_idx if kind == "other" else tmp_path / "nowhere"
@@ -728,7 +732,7 @@ def test_broken_weights_are_named(record, content):
         pictures.find_net(read(record[0])["lenet_record"][0], [path])
 
 
-def test_broken_weights_are_one_line(record, tmp_path, capsys):
+def test_broken_weights_are_one_line(record, tmp_path, capsys, unsaved):
     path = record[0] / "lenet_record-seed0.pt"
     path.write_bytes(path.read_bytes()[:1000])
     status, lines, complaints = run_plot(record[0], tmp_path / "img", capsys)
@@ -746,11 +750,9 @@ def test_usage(capsys):
     assert "--log-dir" in capsys.readouterr().out
 
 
-def test_as_a_command(tmp_path):
-    done = subprocess.run([sys.executable, ROOT / "plot.py", "--log-dir", "nothing"],
-                          cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "plot.py: nothing: no run in it; python main.py makes one\n"
+def test_as_a_command(run_script):
+    assert run_script("plot.py", "--log-dir", "nothing") == (
+        1, "", "plot.py: nothing: no run in it; python main.py makes one\n")
 
 
 def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):

@@ -200,6 +200,14 @@ def test_same_identity_has_one_name_by_flag_and_by_editing(train, monkeypatch, a
     assert read_names() == by_flag
 
 
+def test_a_name_is_one_on_any_file_system():
+    """A field that a user added may hold what Windows forbids, or what leads into a folder."""
+    identity = {"model": "lenet", "evaluated_on": "test",
+                "recipe": {"lr": 1e30, "schedule": "cos:1/2", "betas": (0.9, 0.99)}}
+    assert runs.name_series(identity, identity["recipe"], None, "größer") == (
+        "lenet-lr1e+30-schedulecos_1_2-betas_0.9__0.99_-größer")
+
+
 def test_finished_run_stays_byte_for_byte_when_the_recipe_is_edited(train, monkeypatch, capsys):
     assert train("--seeds", "2") == 0
     files = read_files()
