@@ -49,7 +49,7 @@ def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
     _, script, *argv = shlex.split(command.replace("$INDEX", "1"))
     if script == "main.py":
         shutil.rmtree("logs/report")  # so that no seed counts as complete
-        few = ["--epochs", "1", "--data-dir", str(workplace)]
+        few = ["--epochs", "1", "--data-dir", str(workplace), "--device", "cpu"]
         seeds = "1" if "--jobs" in argv else "2"  # each takes seconds to start there
         assert main.main([*argv, *few, *(["--seeds", seeds] if "--seeds" in argv else [])]) == 0
     elif script == "model.py":
