@@ -6,16 +6,19 @@ import gc
 import html
 import http.client
 import io
+import itertools
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 from urllib.parse import quote
 
@@ -199,7 +202,7 @@ def test_a_request_without_host_or_with_two_is_refused(server):
     ours = f"Host: 127.0.0.1:{server.server_port}\r\n"
     assert " 200 " in send(server, f"GET / HTTP/1.1\r\n{ours}\r\n".encode()).splitlines()[0]
     assert " 404 " in send(server, f"GET http://[ HTTP/1.1\r\n{ours}\r\n".encode()).splitlines()[0]
-    for lines in ("", ours + "Host: evil.example\r\n"):
+    for lines in ("", "Host: evil.example\r\n", ours + "Host: evil.example\r\n"):
         assert " 403 " in send(server, f"GET / HTTP/1.1\r\n{lines}\r\n".encode()).splitlines()[0]
 
 
@@ -310,13 +313,31 @@ def test_a_thousand_requests_leave_nothing_behind(server, seven, capfd):
 # The command
 
 
-def test_ctrl_c_ends_it_cleanly():
+@pytest.fixture
+def process():
+    """draw.py as a program of its own, and the port where it serves."""
     with subprocess.Popen([sys.executable, SCRIPT, "--port", "0", "--no-browser"], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         url = re.match(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
-        with socket.create_connection(("127.0.0.1", int(url[1]))):  # a browser keeps some open
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+        yield process, int(url[1])
+        process.kill()
+
+
+def test_browsers_that_go_away_do_not_end_it_and_ctrl_c_does(process, seven):
+    process, port = process
+    server = types.SimpleNamespace(server_address=("127.0.0.1", port), server_port=port)
+    for half_closed, reset in itertools.product((True, False), repeat=2):
+        with socket.create_connection(server.server_address, timeout=60) as connection:
+            connection.sendall(post(server, len(seven), seven))
+            # The server's next write ends in SIGPIPE where FIN came first, else in an error.
+            if half_closed:
+                connection.shutdown(socket.SHUT_WR)
+            if reset:  # closing sends RST
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert ask(server, body=seven)[1]["digit"] == 7  # after the one that was dropped
+    with socket.create_connection(server.server_address):  # a browser keeps some open
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out.strip(), err) == (0, "ended", "")
 
 
@@ -447,7 +468,7 @@ def page(browser, server):
 
 def strokes_of(digit, hand):
     """A digit as benchmarks/own_digits.py writes it in a hand, in fractions of the sheet."""
-    return [0.5 + 0.6 * line[::6] for line in own_digits.write(
+    return [0.5 + 0.6 * line[::12] for line in own_digits.write(
         digit, hand, np.random.default_rng(hand))]
 
 

@@ -110,11 +110,11 @@ def test_every_mnist_digit_passes_unchanged(raw_digits):
 def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, raw_digits):
     chance = np.random.default_rng(0)
     right = 0
-    for pixels, label in zip(raw_digits[0][:100], raw_digits[1], strict=False):
+    for pixels, label in zip(raw_digits[0][:50], raw_digits[1], strict=False):
         picture = enlarge(Image.fromarray(pixels[0].numpy()), chance)
         prepared = predict.prepare(predict.to_grey(picture))
         right += int(predict.classify(net, prepared).argmax()) == label
-    assert right >= 98  # all 100 when this was written
+    assert right >= 49  # all of the first 100 when this was written
 
 
 # Preparation
@@ -181,21 +181,38 @@ def test_thin_strokes_become_as_wide_as_mnists(raw_digits):
         < np.quantile([share(one) for one in ones], 0.98)
 
 
-@pytest.mark.parametrize("squared", [False, True])
-@pytest.mark.parametrize("strength", [0.3, 0.9])
-@pytest.mark.parametrize("ground", [own_digits.scan, own_digits.chalk])
-def test_ruling_is_taken_out(net, squared, strength, ground):
+@pytest.fixture(scope="session")
+def drawn():
+    """The digits 0 to 9 in a hand, as masks."""
+    chance = np.random.default_rng(0)
+    return [own_digits.draw(digit, 3, 16, chance) for digit in range(10)]
+
+
+@pytest.mark.parametrize(("squared", "strength", "ground"), [
+    (False, 0.3, own_digits.chalk), (False, 0.9, own_digits.scan),
+    (True, 0.3, own_digits.scan), (True, 0.9, own_digits.chalk)])
+def test_ruling_is_taken_out(net, drawn, squared, strength, ground):
     chance = np.random.default_rng(0)
     answers = [own_digits.read(net, ground(own_digits.rule(
-        own_digits.draw(digit, 3, 16, chance), chance, squared, strength), chance))
-        for digit in range(10)]
+        mask, chance, squared, strength), chance)) for mask in drawn]
     assert sum(answer == digit for digit, answer in enumerate(answers)) >= 9
 
 
+def test_a_single_line_is_taken_out_and_a_one_that_fills_the_picture_is_not(net, drawn):
+    pages = [ImageOps.invert(mask) for mask in drawn]
+    for page in pages:
+        ImageDraw.Draw(page).line([(0, 420), (800, 412)], 60, 6)
+    right = sum(own_digits.read(net, page) == digit for digit, page in enumerate(pages))
+    assert right >= 9
+    one = Image.new("L", (300, 400), "white")
+    ImageDraw.Draw(one).line([(150, 0), (146, 400)], 0, 12)
+    assert own_digits.read(net, one) == 1
+
+
 def test_an_empty_sheet_with_a_shadow_is_blank(net):
-    chance = np.random.default_rng(4)
-    answers = [own_digits.read(net, own_digits.shade(chance)) for _ in range(20)]
-    assert answers.count(predict.BLANK) >= 18
+    chance = np.random.default_rng(4)  # the thirteenth shadow ends in a wedge at the border
+    answers = {own_digits.read(net, own_digits.shade(chance)) for _ in range(13)}
+    assert answers == {predict.BLANK}
 
 
 @pytest.mark.parametrize("count", [2, 3])
