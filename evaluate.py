@@ -36,8 +36,8 @@ def calibration_error(calibration):
     """Expected calibration error, a fraction, of what `examine` counted.
 
     The sum over the bins of |B| / N |accuracy(B) - confidence(B)|: Guo, Pleiss, Sun and Weinberger
-    2017, "On Calibration of Modern Neural Networks", section 2, equations 2 to 5 (after Naeini et
-    al. 2015). Confidence is the mean probability of what was answered.
+    2017, "On Calibration of Modern Neural Networks", section 2 (after Naeini et al. 2015).
+    Confidence is the mean probability of what was answered.
     """
     examples, right, probability = np.array(calibration)
     return abs(right - probability).sum() / examples.sum()
