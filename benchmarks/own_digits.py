@@ -5,7 +5,7 @@
 Draws each digit in ten hands as pen strokes (splines with round ends, each time a little different
 in shape, slant and size) and in the text fonts that matplotlib brings along, puts it on
 paper, ruled and squared paper too, and counts what predict.py reads. Prints Markdown tables; takes
-about five minutes.
+about ten minutes.
 """
 
 import argparse
