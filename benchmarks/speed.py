@@ -41,10 +41,10 @@ interleaved repetitions on a busy machine; the step against itself: 1.00):
 | second convolution in plain layout | 0.93 |
 | bfloat16 by autocast | 0.13 |
 
-With instructions for it (AMD EPYC, AVX-512), bfloat16 gives 1.17 plain and 1.15 augmented: 24,520 and
-20,940, 22,308 and 19,342 images/s in the table that this program prints, two threads, batch 256.
-Eight channels take six lines of model.py and hide what the layer is. Without the gradient of the
-second convolution's input, which the first one needs, the ratio is 1.58.
+With instructions for it (AMD EPYC, AVX-512, two threads, batches of 256), bfloat16 gives 1.17 plain
+and 1.15 augmented, in the table that this program prints. Eight channels take six lines of model.py
+and hide what the layer is. Without the gradient of the second convolution's input, which the first
+one needs, the ratio is 1.58.
 """
 
 import argparse
