@@ -144,17 +144,23 @@ def calibration_table(series, again):
 
 def robustness_table(series, again):
     """What should make no difference: the machine (the same seeds trained once more), bfloat16."""
+    def content(members):
+        return [([{**row, "seconds": None} for row in run["history"]], run["errors"])
+                for run in members]
+
     pairs = {}
     for name, members in again.items():
         seeds = [run["seed"] for run in members]
-        pairs[f"`{name}` once more, on another machine"] = (
-            members, [run for run in series.get(name, []) if run["seed"] in seeds])
+        pairs[f"`{name}` once more, {members[0]['environment']['cpu']}"] = (
+            members, [run for run in series[name] if run["seed"] in seeds])
     if "lenet_reg-bf16" in series:
         pairs["`lenet_reg-bf16`, with bfloat16"] = series["lenet_reg-bf16"], series["lenet_reg"]
     judged = compare.judge_all([compare.measure_difference(
         {"ours": ours, "theirs": theirs}, "ours", "theirs") for ours, theirs in pairs.values()])
-    return table(["runs", "accuracy, %", "in the table above", "verdict"], [
-        [words, *(spread(accuracies(each)) for each in pair), f"{verdict}: {how}"]
+    return table(["runs", "n", "accuracy, %", "in the table above", "verdict"], [
+        [words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
+         "equal in every digit of every epoch, and in every error"
+         if content(pair[0]) == content(pair[1]) else f"{verdict}: {how}"]
         for (words, pair), (verdict, how) in zip(pairs.items(), judged, strict=True)])
 
 
@@ -191,17 +197,6 @@ def misread(run):
     return {index for index, *_ in run["errors"]}
 
 
-def mcnemar(errors_a, errors_b):
-    """McNemar's exact test on the images that two nets misread (two sets of indices).
-
-    Returns how many only the first misreads, how many only the second, and the two-sided p: the
-    chance of so uneven a split, or a more uneven one, were each of those images a coin toss.
-    """
-    only_a, only_b = len(errors_a - errors_b), len(errors_b - errors_a)
-    n = only_a + only_b
-    return only_a, only_b, stats.binomtest(only_a, n).pvalue if n else 1.0
-
-
 def paired_tests(series):
     """LeNet-5 against the MLP, and regularised against plain: the images of one seed, all seeds."""
     pairs = (("lenet", "mlp"), ("lenet_reg", "lenet"))
@@ -210,7 +205,7 @@ def paired_tests(series):
     for (one, other), (verdict, words) in zip(pairs, judged, strict=True):
         a, b = ({run["seed"]: run for run in series[name]} for name in (one, other))
         seed = min(a.keys() & b.keys())
-        only_a, only_b, p = mcnemar(misread(a[seed]), misread(b[seed]))
+        only_a, only_b, p = compare.mcnemar(misread(a[seed]), misread(b[seed]))
         lines.append(
             f"- `{one}` against `{other}`, the nets of seed {seed}: `{one}` alone misreads "
             f"{only_a} images, `{other}` alone {only_b}; McNemar's exact p = {p:.2g}. "

@@ -348,9 +348,9 @@ def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
 
 def test_mcnemar_by_hand():
     # One image misread by the first alone, nine by the second alone: 2 * (1 + 10) / 2**10.
-    assert report.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
-    assert report.mcnemar({1, 2}, {1, 2}) == (0, 0, 1.0)
-    assert report.mcnemar({1}, {2}) == (1, 1, 1.0)
+    assert compare.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
+    assert compare.mcnemar({1, 2}, {1, 2}) == (0, 0, 1.0)
+    assert compare.mcnemar({1}, {2}) == (1, 1, 1.0)
 
 
 def test_the_readme_shows_what_the_logs_say():
@@ -387,13 +387,24 @@ def test_runs_trained_once_more_are_compared_with_their_own_seeds(tmp_path):
     write_series(tmp_path, "lenet_reg-bf16", [0.9951, 0.9955], model="lenet_reg",
                  recipe=replace(RECIPES["lenet_reg"], bf16=True))
     write_series(tmp_path / "again", "lenet", [0.9902, 0.9909, 0.9921])
-    rows = rows_of(report.robustness_table(read(tmp_path), read(tmp_path / "again")))
+    write_series(tmp_path / "again", "lenet_reg", [0.9950], recipe=RECIPES["lenet_reg"])
+    series, again = read(tmp_path), read(tmp_path / "again")
+    for runs_again in again.values():
+        for run in runs_again:
+            run["environment"] = {"cpu": "another"}
+            run["history"][0]["seconds"] = 3.0
+    rows = rows_of(report.robustness_table(series, again))
     # Images: 2, -1, 1 more read right, and 1, 3.
-    assert [row[:3] for row in rows] == [
-        ["`lenet` once more, on another machine", "99.11 ± 0.10", "99.10 ± 0.10"],
-        ["`lenet_reg-bf16`, with bfloat16", "99.53 ± 0.03", "99.51 ± 0.01"]]
-    assert rows[0][3].startswith("undecided: +0.01 points, 95 % interval -0.03 to +0.04 (paired, 3")
-    assert rows[1][3].startswith("undecided: +0.02 points, 95 % interval -0.11 to +0.15 (paired, 2")
+    assert [row[:4] for row in rows] == [
+        ["`lenet` once more, another", "3", "99.11 ± 0.10", "99.10 ± 0.10"],
+        ["`lenet_reg` once more, another", "1", "99.50", "99.50"],
+        ["`lenet_reg-bf16`, with bfloat16", "2", "99.53 ± 0.03", "99.51 ± 0.01"]]
+    assert rows[0][4].startswith("undecided: +0.01 points, 95 % interval -0.03 to +0.04 (paired, 3")
+    assert rows[1][4] == "equal in every digit of every epoch, and in every error"
+    assert rows[2][4].startswith("undecided: +0.02 points, 95 % interval -0.11 to +0.15 (paired, 2")
+    again["lenet_reg"][0]["errors"] = [[5, 0, 1, 0.5]]
+    rows = rows_of(report.robustness_table(series, again))
+    assert rows[1][4].startswith("undecided: one seed")
 
 
 def test_effects_are_told_with_their_numbers(tmp_path):
