@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import os
 import runpy
+import signal
 import struct
 import sys
 import tarfile
@@ -20,6 +21,8 @@ from PIL import Image
 import dataset
 
 torch.set_num_threads(1)  # small batches: more threads cost more than they give
+# Ignored where the tests are a shell's background job, and so in the processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
