@@ -183,7 +183,7 @@ class Run:
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
             self.history = saved["history"]
-            self.outcome = {key: saved.get(key, []) for key in self.outcome}
+            self.outcome = {"errors": saved["errors"], "calibration": saved.get("calibration", [])}
             if self.history[-1]["epoch"] != len(self.history):
                 raise ValueError("history")
             places = [saved["environment"], *saved.get("resumed", [])]

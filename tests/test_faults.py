@@ -369,6 +369,14 @@ def save(content):
     return lambda path: torch.save(content, path)
 
 
+def drop(key):
+    def spoil(path):
+        checkpoint = torch.load(path, weights_only=True)
+        del checkpoint[key]
+        torch.save(checkpoint, path)
+    return spoil
+
+
 def edit(key, value):
     def spoil(path):
         checkpoint = torch.load(path, weights_only=True)
@@ -395,6 +403,7 @@ def edit(key, value):
     pytest.param(edit("model", {"fc1.weight": torch.zeros(1)}), id="other weights"),
     pytest.param(edit("history", []), id="no history"),
     pytest.param(edit("optimizer", {}), id="no optimizer state"),
+    pytest.param(drop("errors"), id="no errors"),
     pytest.param(lambda path: (path.unlink(), path.mkdir()), id="folder"),
 ])
 def test_checkpoint_that_is_not_ours_is_refused_unharmed(spoil, train, unfinished, fails, capsys):
