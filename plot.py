@@ -92,7 +92,7 @@ def describe(run):
         field = field.replace("_", " ")
         words.append(f"no {field}" if not value else field if value is True else f"{field} {value}")
     # Lines break between the words, not within one.
-    return textwrap.fill(", ".join(word.replace(" ", "\xa0") for word in words), 116)
+    return textwrap.fill(", ".join(word.replace(" ", "\xa0") for word in words), 110)
 
 
 def draw_curves(name, series, quantity):
