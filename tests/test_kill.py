@@ -374,7 +374,7 @@ def test_jobs_share_the_seeds_and_one_that_fails_takes_no_other_with_it(
 def test_signal_stops_all_jobs(begin, tmp_path, small_idx):
     argv = [*ARGV, "--epochs", "400", "--seeds", "3", "--data-dir", str(small_idx)]
     process = begin("main.py", *argv, "--jobs", "2", folder=tmp_path)
-    while len(list(tmp_path.glob("*/*.pt"))) < 2 and process.is_alive():
+    while len(list(tmp_path.glob("*/*.json"))) < 2 and process.is_alive():  # the last of its files
         pass
     os.kill(process.pid, signal.SIGTERM)  # Ctrl-C comes the same way from here on
     process.join()
