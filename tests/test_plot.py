@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import write_idx_folder
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 import dataset
@@ -354,6 +356,17 @@ def test_the_caption_names_every_setting(tmp_path):
     assert caption.replace("\xa0", " ").replace("\n", " ") == (
         "MLPWide, 61,706 parameters, epochs 3, batch size 256, lr 0.01, no warmup, momentum 0.9, "
         "no nesterov, no bf16, weight decay 0.001, dropout 0.5, no augment")
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_the_caption_is_not_wider_than_the_figure(tmp_path, model):
+    write_series(tmp_path, model, epochs=RECIPES[model].epochs)
+    with style.context(plot.STYLE):
+        figure = plot.draw_curves(model, read(tmp_path)[model], "loss")
+        FigureCanvasAgg(figure).draw()
+    caption, = (text for text in figure.texts if text.get_text() == figure.get_supxlabel())
+    box = caption.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 # Comparison and ablation
