@@ -33,18 +33,16 @@ def train_all(series, members, train, args, script, argv):
     for number, run in enumerate(members, start=1):
         label = f"seed {number} of {len(members)}" if args.seeds else run.name
         try:
-            if not args.restart and (log := run.read_finished()):
-                words = "--restart trains it again"
-            elif args.jobs > 1:
-                waiting.append(run)
-                continue
-            else:
+            words = "--restart trains it again"
+            if args.restart or not run.read_finished():
+                if args.jobs > 1:
+                    waiting.append(run)
+                    continue
                 with run.lock():
                     if args.restart or not run.read_finished():  # by another process, just now
                         train(run, label)
-                log, words = run.read_finished(), f"log {run.csv}, weights {run.checkpoint}"
-                trained = True
-            print(f"{run.name}: finished, {describe([log])}; {words}")
+                        words, trained = f"log {run.csv}, weights {run.checkpoint}", True
+            print(f"{run.name}: finished, {describe([run.read_finished()])}; {words}")
         except RunError as error:
             faults.append(str(error))
     if waiting:

@@ -70,3 +70,19 @@ def test_the_command_that_is_shown_can_be_given(small_idx, tmp_path, monkeypatch
     argv = ["--device", "cpu", "--epochs", "1", "--data-dir", str(small_idx)]
     assert main.main([*argv, "--log-dir", folder]) == 0
     assert capsys.readouterr().out.endswith(f": python plot.py --log-dir {shown}\n")
+
+
+def test_a_run_that_another_process_finishes_just_now_is_not_called_trained(
+        small_idx, tmp_path, monkeypatch, capsys):
+    argv = ["--epochs", "1", "--seeds", "1", "--data-dir", str(small_idx),
+            "--log-dir", str(tmp_path / "logs"), "--checkpoint-dir", str(tmp_path)]
+    assert main.main(argv) == 0
+    assert "; log " in capsys.readouterr().out
+    read_finished, looks = runs.Run.read_finished, [{}]  # at the first look, not yet
+    monkeypatch.setattr(runs.Run, "read_finished",
+                        lambda run: looks.pop() if looks else read_finished(run))
+    monkeypatch.setattr(main, "train_run", None)
+    assert main.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "; --restart trains it again" in out
+    assert "; log " not in out
