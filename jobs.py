@@ -34,7 +34,7 @@ def train_all(series, members, train, args, script, argv):
         label = f"seed {number} of {len(members)}" if args.seeds else run.name
         try:
             words = "--restart trains it again"
-            if args.restart or not run.read_finished():
+            if args.restart or not (log := run.read_finished()):
                 if args.jobs > 1:
                     waiting.append(run)
                     continue
@@ -42,7 +42,8 @@ def train_all(series, members, train, args, script, argv):
                     if args.restart or not run.read_finished():  # by another process, just now
                         train(run, label)
                         words, trained = f"log {run.csv}, weights {run.checkpoint}", True
-            print(f"{run.name}: finished, {describe([run.read_finished()])}; {words}")
+                log = run.read_finished()
+            print(f"{run.name}: finished, {describe([log])}; {words}")
         except RunError as error:
             faults.append(str(error))
     if waiting:
