@@ -29,11 +29,11 @@ from urllib.parse import parse_qs
 import numpy as np
 import torch
 
-import command
 import predict
-from command import RunError
+from lab import command
+from lab.command import RunError
 
-PAGE = Path(__file__).with_name("draw.html")
+PAGE = Path(__file__).parent / "lab" / "draw.html"
 LOOPBACK = "127.0.0.1"
 MAX_BYTES = 10_000_000  # of a picture
 PORTS = 20  # so many are tried where the wanted one is taken

@@ -22,13 +22,11 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm import tqdm
 
-import command
-import jobs
 import model as nets
-import runs
 from dataset import DATA_DIR, MNIST, DataError, Distortion, hold_out, make_loader, make_transform
-from evaluate import examine, predict
-from runs import Run, RunError
+from lab import command, jobs, runs
+from lab.evaluate import examine, predict
+from lab.runs import Run, RunError
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,14 @@ from matplotlib.figure import Figure
 from matplotlib.scale import FuncScale
 from PIL import Image
 
-import command
-import effects
-import pictures
-from command import RunError, make_folder, write_atomically
-from compare import LEVEL, accuracies, finished, progress, read_all
 from dataset import DATA_DIR, DataError, Distortion
-from pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
+from lab import command, pictures
+from lab.command import RunError, make_folder, write_atomically
+from lab.compare import LEVEL, accuracies, finished, progress, read_all
+from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
+from lab.runs import count_examples, spread
 from report import ABLATION, ROAD
-from runs import count_examples, spread
+from study import effects
 
 NAMES = {  # of series, in files and titles; any other series goes by its own name
     "lenet": "LeNet", "mlp": "CustomMLP", "lenet_dropout": "LeNet_dropout",

@@ -19,12 +19,11 @@ import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-import command
 import model
-import paper
-import runs
-from command import RunError
 from dataset import SIDE, make_transform
+from lab import command, runs
+from lab.command import RunError
+from lab.ink import find_ink, is_edge
 
 WEIGHTS = Path(__file__).parent / "logs" / "report" / "lenet_record-seed0.pt"
 MAX_BYTES = 200_000_000  # of a file; Pillow's own limit on pixels, 89 million, holds as well
@@ -108,7 +107,7 @@ def prepare(image):
     # One percent of MNIST's digits touch the border somewhere: most of it has to be black.
     if pixels.shape == (SIDE, SIDE) and np.mean(border == 0) > 0.75 and pixels.any():
         return image
-    ink = keep_digit(*paper.find_ink(image))
+    ink = keep_digit(*find_ink(image))
     return place(fit(ink))
 
 
@@ -128,7 +127,7 @@ def keep_digit(ink, page):
     for i in np.flatnonzero(parts):
         around = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in boxes[i])
         alone = ink[around] * (labels[around] == numbers[i])
-        parts[i] = not paper.is_edge(alone, page[around], reach)
+        parts[i] = not is_edge(alone, page[around], reach)
     if not parts.any():
         raise PictureError(BLANK)
     # What touches the border is the digit only if nothing else is large enough to be one.

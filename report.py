@@ -17,15 +17,14 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-import command
-import compare
-import effects
 import model
-from command import RunError, write_atomically
-from compare import accuracies, error_counts, extent, finished
-from evaluate import calibration_error
+from lab import command, compare
+from lab.command import RunError, write_atomically
+from lab.compare import accuracies, error_counts, extent, finished
+from lab.evaluate import calibration_error
+from lab.runs import spread
 from main import RECIPES
-from runs import spread
+from study import effects
 
 HERE = Path(__file__).parent
 README, REPORT = HERE / "README.md", HERE / "logs" / "report"

@@ -67,9 +67,9 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision import datasets, transforms
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import command
 import main
 from dataset import DATA_DIR, MEAN, MNIST, STD, make_loader
+from lab import command
 from model import LeNet5
 
 BATCH = 256

@@ -19,7 +19,7 @@ import torch
 from conftest import write_idx_folder
 
 import main
-import runs
+from lab import runs
 
 try:
     import resource

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import main
-from evaluate import calibration_error
+from lab.evaluate import calibration_error
 from model import CustomMLP, LeNet5, MLPWide
 
 CSV_HEADER = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,seconds"

@@ -19,14 +19,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 import dataset
-import effects
 import main
-import pictures
 import plot
 import report
-import runs
+from lab import pictures, runs
 from main import RECIPES
 from model import FIGURE_3, CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998, squash
+from study import effects
 
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
           [4176, 2, 7, 0.985], [674, 5, 3, 0.9], [2130, 4, 9, 0.75]]  # real labels of MNIST

@@ -16,10 +16,10 @@ from PIL import Image, ImageDraw, ImageOps
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import own_digits
 
-import evaluate
 import main
 import predict
 from dataset import DATA_DIR, MNIST, make_loader, make_transform
+from lab import evaluate
 
 WEIGHTS = predict.WEIGHTS  # committed: a fresh clone predicts without training
 ROOT = Path(predict.__file__).parent

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from conftest import without_reader
 
-import compare
-import effects
 import report
-import runs
+from lab import compare, runs
 from main import DEFAULTS, RECIPES
+from study import effects
 
 
 def write_series(folder, name, accuracies, errors=(), recipe=RECIPES["lenet"], size=10_000,

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import jobs
 import main
-import runs
+from lab import jobs, runs
 
 
 def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch):

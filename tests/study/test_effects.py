@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import effects
+from study import effects
 
 PAIRS = tuple(itertools.combinations(range(3), 2))
 SEEDS = (0, 1, 2, 3, 5)

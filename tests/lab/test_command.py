@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-import command
+from lab import command
 
 
 @pytest.mark.parametrize(("encoding", "printed"), [

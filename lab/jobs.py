@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from tqdm import tqdm
 
-import runs
-from runs import RunError
+from lab import runs
+from lab.runs import RunError
 
 
 def train_all(series, members, train, args, script, argv):

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from command import RunError, remove, write_atomically
+from lab.command import RunError, remove, write_atomically
 
 PROBE_TOLERANCE = 1e-5  # relative; rounding on other machines moves a probe by some 1e-7
 BUSY = "another process is at work on it"

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-import compare
+from lab import compare
 
 PARTS = ("dropout", "weight decay", "augmentation")
 NETS = {  # by the parts that a series has

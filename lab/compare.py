@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-import runs
-from command import RunError
+from lab import runs
+from lab.command import RunError
+from lab.runs import count_examples, spread
 from main import DEFAULTS
-from runs import count_examples, spread
 
 LEVEL = 0.05  # a difference counts where its p, corrected for the number of them, is below this
 MANY = 1000  # seeds; what would take more is not worth a number

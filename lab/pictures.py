@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
-import runs
-from command import RunError
 from dataset import CLASSES, MNIST, SIDE, Distortion, hold_out, make_transform
+from lab import runs
+from lab.command import RunError
 from main import DEFAULTS, RECIPES
 from model import BitmapDistance, load_net
 from report import DOUBTFUL_LABELS

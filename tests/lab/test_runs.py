@@ -19,10 +19,9 @@ from pathlib import Path
 import pytest
 import torch
 
-import command
 import main
-import runs
-from command import RunError
+from lab import command, runs
+from lab.command import RunError
 
 
 @pytest.fixture
