@@ -1,0 +1,107 @@
+"""Six digits in each format, and what reading folders of them has to give."""
+
+import gzip
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import DATA, SPLITS, idx_bytes, png_bytes, tar_bytes, write_files
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from dataset import MNIST, DataError
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+with gzip.open(DATA / f"{TRAIN_IMAGES}.gz") as file:
+    PICTURES = np.frombuffer(file.read(16 + 6 * 784)[16:], np.uint8).reshape(6, 28, 28)
+DIGITS = np.array([5, 0, 4, 1, 9, 2])  # what they show
+IMAGES, LABELS = idx_bytes(PICTURES), idx_bytes(DIGITS)
+PNGS = {f"train/{i}_{DIGITS[i]}.png": png_bytes(PICTURES[i]) for i in range(6)}
+PNG = PNGS["train/0_5.png"]
+TAR, TGZ = tar_bytes(PNGS), tar_bytes(PNGS, "w:gz")
+GZ = gzip.compress(IMAGES, mtime=0)
+
+# Whole folders that are right: six digits, for training and test alike.
+IDX_FILES = {TRAIN_IMAGES: IMAGES, TRAIN_LABELS: LABELS, TEST_IMAGES: IMAGES, TEST_LABELS: LABELS}
+GOOD = {
+    "idx": IDX_FILES,
+    "gz": {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in IDX_FILES.items()},
+    "png": PNGS | {name.replace("train", "test"): png for name, png in PNGS.items()},
+    "tar": {"train.tar": TAR, "test.tar": TAR},
+    "tgz": {"train.tar.gz": TGZ, "test.tar.gz": TGZ},
+}
+
+
+def flip(content, position, bit=0):
+    content = bytearray(content)
+    content[position] ^= 1 << bit
+    return bytes(content)
+
+
+def png_of(height, width):
+    return png_bytes(np.zeros((height, width), np.uint8))
+
+
+def read_both(folder):
+    return {split: MNIST(folder, split == "train")[:] for split in SPLITS}
+
+
+def assert_equal(found, digits):
+    """Tensors {split: (images, labels)} as the dataset gives them, and the arrays they are of."""
+    for split, (images, labels) in digits.items():
+        assert found[split][0].dtype == torch.uint8
+        assert found[split][1].dtype == torch.int64
+        np.testing.assert_array_equal(found[split][0].numpy(), images[:, None])
+        np.testing.assert_array_equal(found[split][1].numpy(), labels)
+
+
+def fault(folder):
+    """The message of the DataError that reading ends in."""
+    with pytest.raises(DataError) as caught:
+        read_both(folder)
+    message = str(caught.value)
+    assert message.splitlines() == [message], "one line"
+    return message
+
+
+def check_bad_files(good, changed, words, tmp_path):
+    if sys.platform == "win32" and any("\n" in name for name in changed):
+        pytest.skip("no name of a file holds a line break on Windows")
+    folder = write_files(tmp_path / "data", GOOD[good])
+    assert_equal(read_both(folder), dict.fromkeys(SPLITS, (PICTURES, DIGITS)))
+    write_files(folder, changed)
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    message = fault(folder)
+    assert message.startswith(str(folder))
+    assert words in message.replace(os.sep, "/")
+    after = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    assert after == before, "reading writes nothing"
+
+
+at_random = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+flips = st.lists(st.tuples(st.integers(0, 20) | st.integers(0, 10**4), st.integers(0, 7)))
+cuts = st.none() | st.integers(0, 10**4)
+
+
+def damage(content, cut, flips):
+    content = content[:cut]
+    for position, bit in flips if content else ():
+        content = flip(content, position % len(content), bit)
+    return content
+
+
+def read_damaged(files, name, content):
+    """The training set with one file damaged, or None if that ended in a DataError."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_files(Path(folder), files | {name: content})
+        try:
+            return MNIST(folder, True)[:]
+        except DataError as error:
+            message = str(error)
+    assert message.splitlines() == [message]
+    assert name in message

@@ -1,0 +1,97 @@
+"""readers.read_split: every format gives the same, and none is completed by another."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import png_bytes, tar_bytes, write_files, write_idx_folder
+from hypothesis import given
+from six_digits import (
+    DIGITS,
+    GOOD,
+    PICTURES,
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    assert_equal,
+    at_random,
+    cuts,
+    damage,
+    fault,
+    flips,
+    read_both,
+    read_damaged,
+)
+
+from dataset import DATA_DIR, MNIST
+
+
+def png_members(images, labels):
+    """PNGs in an order of their own, in folders of their own, with indices 3, 10, 17, ..."""
+    names = [f"{'./some/' * (i % 2)}{'a' * (i % 5)}/{7 * i + 3}_{label}.png".lstrip("/")
+             for i, label in enumerate(labels)]
+    return {names[i]: png_bytes(images[i])
+            for i in np.random.default_rng(0).permutation(len(names))}
+
+
+CLUTTER = {"train": tarfile.DIRTYPE, "a/0_5.png": tarfile.SYMTYPE, "b/0_5.png": tarfile.LNKTYPE,
+           "a/._3_5.png": b"AppleDouble", "._train": b"AppleDouble", ".hidden/0_5.png": b"hidden",
+           "./a/.DS_Store": b"hidden"}
+
+
+@pytest.mark.parametrize("kind", ["idx", "idx.gz", "png", "tar", "tar.gz"])
+def test_every_format_gives_the_same(kind, small_digits, small_idx, tmp_path):
+    if kind.startswith("idx"):
+        suffix = kind.removeprefix("idx")
+        folder = small_idx if suffix else write_idx_folder(tmp_path, small_digits, suffix)
+    for split, arrays in small_digits.items() if not kind.startswith("idx") else ():
+        members = png_members(*arrays)
+        if kind == "png":
+            files = {f"{split}/{Path(name).name}": png for name, png in members.items()}
+            clutter = {f"{split}/._3_5.png": b"AppleDouble", f"{split}/notes.txt": b"notes"}
+            folder = write_files(tmp_path, {**files, **clutter})
+        else:
+            mode = "w:gz" if kind == "tar.gz" else "w"
+            packed = tar_bytes({**CLUTTER, **members}, mode)
+            folder = write_files(tmp_path, {f"{split}.{kind}": packed})
+    assert_equal(read_both(folder), small_digits)
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("absent", "no such folder; expected train-images-idx3-ubyte[.gz]"),
+    ("file", "no such folder; expected"),
+    ("empty", "no MNIST here; expected train-images-idx3-ubyte[.gz]")])
+def test_a_folder_without_data(name, words, tmp_path):
+    write_files(tmp_path, {"file": b""})
+    (tmp_path / "empty").mkdir()
+    message = fault(tmp_path / name)
+    assert message.startswith(f"{tmp_path / name}: {words}")
+    assert f"--data-dir {DATA_DIR} works" in message
+
+
+def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    assert fault(tmp_path) == f"{tmp_path}: cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("good", ["gz", "png", "tar"])
+def test_training_images_without_test_images(good, tmp_path):
+    """What is there can be read; what is missing is named, not taken from another format."""
+    write_files(tmp_path, {name: content for name, content in GOOD[good].items()
+                           if name.startswith("train")})
+    assert len(MNIST(tmp_path, True)) == 6
+    assert "missing, though other parts are there" in fault(tmp_path)
+
+
+@pytest.mark.parametrize("name", [f"{TRAIN_IMAGES}.gz", f"{TRAIN_LABELS}.gz", "train/0_5.png",
+                                  "train.tar", "train.tar.gz"])
+@at_random
+@given(cut=cuts, flips=flips)
+def test_damage_under_a_checksum_is_noticed_or_harmless(name, cut, flips):
+    files = next(files for files in GOOD.values() if name in files)
+    found = read_damaged(files, name, damage(files[name], cut, flips))
+    if found:
+        assert_equal({"train": found}, {"train": (PICTURES, DIGITS)})

@@ -1,0 +1,79 @@
+"""readers/tar.py with files broken in every way."""
+
+import gzip
+import tarfile
+import tracemalloc
+
+import pytest
+from conftest import tar_bytes, write_files
+from six_digits import GOOD, PNG, TAR, TGZ, check_bad_files, fault, flip, png_of
+
+
+def sparse_tar(holes):
+    """A tar that begins with a map of holes where the content belongs: their number, then each."""
+    entry = tarfile.TarInfo("0_5.png")
+    entry.size = len(holes)
+    entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                         "GNU.sparse.name": "0_5.png", "GNU.sparse.realsize": "0"}
+    return entry.tobuf(tarfile.PAX_FORMAT) + holes
+
+
+# (which good folder, what is changed in it: {file: content, None to remove}, words in the message)
+BAD = [
+    ("tar", {"train.tar": b""}, "train.tar: cannot be read: "),
+    ("tar", {"train.tar": b"not a tar" * 200}, "train.tar: cannot be read: "),
+    ("tar", {"train.tar": tar_bytes({})}, "train.tar: no PNG files in it"),
+    ("tar", {"train.tar": TAR[:700]}, "train.tar"),  # inside a picture
+    ("tar", {"train.tar": TAR[:1024]}, "train.tar: truncated or damaged"),  # between two
+    ("tar", {"train.tar": TAR[:1200]}, "train.tar: truncated or damaged"),  # in a header
+    ("tar", {"train.tar": flip(TAR, 1024)}, "train.tar: truncated or damaged"),  # in a name
+    ("tgz", {"test.tar.gz": TGZ[:-100]}, "test.tar.gz: "),  # inside a picture
+    ("tgz", {"test.tar.gz": TGZ[:-4]}, "test.tar.gz: cannot be read: "),  # after them
+    ("tgz", {"test.tar.gz": flip(TGZ, -8)}, "test.tar.gz: cannot be read: CRC"),
+    ("tar", {"test.tar": None}, "test.tar or "),
+    ("tar", {"test.tar": tar_bytes({"/0_5.png": PNG})}, "test.tar: /0_5.png: a name that"),
+    ("tar", {"test.tar": tar_bytes({"a/../../0_5.png": PNG})}, "/0_5.png: a name that leads out"),
+    ("tar", {"test.tar": tar_bytes({"0_5.png": tarfile.SYMTYPE})}, "test.tar: no PNG files in it"),
+    ("tar", {"test.tar": tar_bytes({"0_5.png": tarfile.LNKTYPE})}, "test.tar: no PNG files in it"),
+    ("tar", {"test.tar": tar_bytes({"a/five.png": PNG})}, "test.tar: a/five.png: not named"),
+    ("tar", {"test.tar": tar_bytes({"a\n/five.png": PNG})}, "/five.png: not named"),
+    ("tar", {"test.tar": tar_bytes({"a/0_10.png": PNG})}, "test.tar: a/0_10.png: label 10"),
+    ("tar", {"test.tar": tar_bytes({"a/0_5.png": PNG, "b/0_5.png": PNG})}, "b/0_5.png: a second"),
+    ("tar", {"test.tar": tar_bytes({"a/0_5.png": b"junk"})}, "a/0_5.png: not a readable PNG"),
+    ("tar", {"test.tar": tar_bytes({"a/0_5.png": png_of(32, 32)})}, "a/0_5.png: 32x32 pixels"),
+    ("tar", {"test.tar": sparse_tar(b"one\n" + bytes(508))}, "test.tar: cannot be read: invalid"),
+    ("tar", {"test.tar": tar_bytes({"a/0_5.png": bytes(1_000_001)})}, "0_5.png: 1,000,001 bytes"),
+]
+
+
+@pytest.mark.parametrize(("good", "changed", "words"), BAD,
+                         ids=lambda value: value if isinstance(value, str) else next(iter(value)))
+def test_bad_tars_end_in_one_line_that_names_the_file(good, changed, words, tmp_path):
+    check_bad_files(good, changed, words, tmp_path)
+
+
+def long_header(kind):
+    """The beginning of a tar whose first member has some 900,000 bytes of header."""
+    entry = tarfile.TarInfo("0_5.png")
+    if kind == "pax":  # the shortest records
+        return entry.create_pax_global_header({f"{i:06}": "" for i in range(82_000)})
+    if kind == "sparse":
+        return sparse_tar(b"400000\n" + b"0\n" * 450_000)
+    entry.name = "a/" * 450_000 + "0_5.png"
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("kind", ["pax", "sparse", "name"])
+def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
+    content = long_header(kind) + TAR
+    assert len(content) > 890_000
+    content = gzip.compress(content) if suffix else content
+    good = GOOD["tgz" if suffix else "tar"]
+    folder = write_files(tmp_path, good | {f"train.tar{suffix}": content})
+    tracemalloc.start()
+    try:
+        assert f"train.tar{suffix}: cannot be read: a member with more than 65,536" in fault(folder)
+        assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
+    finally:
+        tracemalloc.stop()
