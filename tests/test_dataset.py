@@ -1,18 +1,25 @@
 """dataset.py against torchvision and hand computation; its readers are in tests/readers."""
 
+import pickle
 import re
 import signal
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import without_reader, write_idx_folder
+from conftest import ROOT, without_reader, write_idx_folder
 from PIL import Image
+from torch import nn
+from torchvision.transforms import v2
 
 import dataset
-from dataset import MEAN, MNIST, STD, DataError, Distortion, make_loader, make_transform
+from dataset import MEAN, MNIST, STD, DataError, Distortion, Transform, make_loader
+
+BOUNDS = {"rotation": 12.0, "translation": 2.0, "scaling": 0.12, "shear": 10.0}
 
 # ---- What is there ------------------------------------------------------------------------------
 
@@ -52,7 +59,7 @@ def test_indexing_with_and_without_transform(index, small_digits, small_idx):
     assert torch.equal(plain[0], torch.tensor(images).unsqueeze(-3))
     assert torch.equal(plain[1], torch.tensor(labels, dtype=torch.int64))
 
-    data = MNIST(small_idx, True, make_transform(32))
+    data = MNIST(small_idx, True, Transform(32))
     padded = np.pad(images, [(0, 0)] * (images.ndim - 2) + [(2, 2)] * 2)
     for _ in range(2):  # the stored images must not change under it
         found = data[index]
@@ -67,9 +74,49 @@ def test_transform_equals_torchvisions_image_by_image(size, small_digits, small_
     tv = torchvision.transforms
     one_by_one = tv.Compose([tv.Pad((size - 28) // 2), tv.ToTensor(), tv.Normalize(MEAN, STD)])
     oracle = torch.stack([one_by_one(Image.fromarray(image)) for image in small_digits["test"][0]])
-    found, _ = MNIST(small_idx, False, make_transform(size))[:]
+    found, _ = MNIST(small_idx, False, Transform(size))[:]
     assert found.shape == (200, 1, size, size)
     torch.testing.assert_close(found, oracle)
+
+
+@pytest.mark.parametrize("distortion", [None, Distortion(**BOUNDS, thickening=0.5)],
+                         ids=["plain", "distorted"])
+@pytest.mark.parametrize("size", [28, 32])
+def test_transform_equals_torchvisions_bit_for_bit(size, distortion, digits):
+    """A batch transform of torchvision's v2, with the same seed, on all 10,000 test images."""
+    oracle = v2.Compose([v2.Pad((size - 28) // 2), v2.ToDtype(torch.float32, scale=True),
+                         distortion or nn.Identity(),
+                         v2.Lambda(lambda images: images.sub_(MEAN).div_(STD))])
+    images = torch.tensor(digits["test"][0]).unsqueeze(1)
+    torch.manual_seed(0)
+    expected = oracle(images)
+    torch.manual_seed(0)
+    assert torch.equal(Transform(size, distortion)(images), expected)
+
+
+def test_transform_can_be_pickled(small_idx):
+    """As the worker processes of a DataLoader need it where they are spawned."""
+    data = MNIST(small_idx, True, Transform(32, Distortion(**BOUNDS)))
+    copied = pickle.loads(pickle.dumps(data))
+    torch.manual_seed(0)
+    expected, _ = data[:8]
+    torch.manual_seed(0)
+    assert torch.equal(copied[:8][0], expected)
+
+
+def test_any_transform_of_torchvision_will_do(small_idx):
+    transform = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize([MEAN], [STD])])
+    data, ours = MNIST(small_idx, True, transform), MNIST(small_idx, True, Transform(28))
+    for index in (3, [0, 5], slice(None)):
+        torch.testing.assert_close(data[index], ours[index])
+
+
+def test_torchvision_is_not_loaded(small_idx):
+    """It takes a second to import, at every start of every script."""
+    code = ("import sys; from dataset import MNIST, Transform; "
+            "MNIST(sys.argv[1], True, Transform(32))[:8]; "
+            "sys.exit('torchvision' in sys.modules)")
+    subprocess.run([sys.executable, "-c", code, small_idx], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -95,7 +142,7 @@ def test_hold_out_is_disjoint_complete_and_always_the_same(small_idx):
     splits = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        train_set = MNIST(small_idx, True, make_transform(32))
+        train_set = MNIST(small_idx, True, Transform(32))
         validation_set = MNIST(small_idx, True)
         splits.append(dataset.hold_out(train_set, validation_set))
     (rest, sixth), again = splits
@@ -123,7 +170,6 @@ def test_hold_out_of_next_to_nothing(small_digits, tmp_path):
 
 # ---- Distortion ---------------------------------------------------------------------------------
 
-BOUNDS = {"rotation": 12.0, "translation": 2.0, "scaling": 0.12, "shear": 10.0}
 CENTRE = 15.5  # of 32 pixels
 
 
@@ -229,7 +275,7 @@ def test_bounds_of_zero_change_nothing(padded):
 
 
 def test_distortion_repeats_with_the_seed_only(small_idx):
-    data = MNIST(small_idx, True, make_transform(32, Distortion(**BOUNDS)))
+    data = MNIST(small_idx, True, Transform(32, Distortion(**BOUNDS)))
     first, again, other = (torch.manual_seed(seed) and data[:8][0] for seed in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -240,6 +286,6 @@ def test_background_moves_in():
     """White images, normalised after the distortion: what is new is as dark as background."""
     white = torch.full((64, 1, 28, 28), 255, dtype=torch.uint8)
     torch.manual_seed(0)
-    found = make_transform(28, Distortion(translation=4))(white)
+    found = Transform(28, Distortion(translation=4))(white)
     assert found.min().item() == pytest.approx((0 - MEAN) / STD)
     assert found.max().item() == pytest.approx((1 - MEAN) / STD)
