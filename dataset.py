@@ -67,9 +67,9 @@ class MNIST(Dataset):
 
     def fingerprint(self):
         """What tells this data set from another: its size and two checksums (ints)."""
-        images, labels = self.images.cpu().numpy(), self.labels.cpu().numpy()
-        return {"size": len(self), "images_crc32": zlib.crc32(images),
-                "labels_crc32": zlib.crc32(labels)}
+        images, labels = (zlib.crc32(tensor.cpu().contiguous().numpy())
+                          for tensor in (self.images, self.labels))
+        return {"size": len(self), "images_crc32": images, "labels_crc32": labels}
 
 
 class Transform:
@@ -95,6 +95,25 @@ class Transform:
 
 
 make_transform = Transform
+
+
+def load_data(data_dir, for_training, for_testing, validate=False, device="cpu"):
+    """What a run trains on, what it is measured on, and what identifies the two.
+
+    The two transforms are `for_training` and `for_testing`. With `validate`, the run is measured on
+    training images that are held out, not on the test set; see `hold_out`.
+
+    Returns (train_set, test_set, data). `data` holds the fingerprints of the whole sets as the
+    files have them: {"train": ..., "test": ...}, or "validation" in place of "test".
+    Raises DataError where the files are missing or broken.
+    """
+    train_set = MNIST(data_dir, True, for_training, device)
+    test_set = MNIST(data_dir, validate, for_testing, device)
+    data = {"train": train_set.fingerprint(),
+            "validation" if validate else "test": test_set.fingerprint()}
+    if validate:
+        train_set, test_set = hold_out(train_set, test_set)
+    return train_set, test_set, data
 
 
 def hold_out(train_set, test_set):

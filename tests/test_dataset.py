@@ -17,7 +17,17 @@ from torch import nn
 from torchvision.transforms import v2
 
 import dataset
-from dataset import MEAN, MNIST, STD, DataError, Distortion, Transform, make_loader
+from dataset import (
+    MEAN,
+    MNIST,
+    STD,
+    DataError,
+    Distortion,
+    Transform,
+    hold_out,
+    load_data,
+    make_loader,
+)
 
 BOUNDS = {"rotation": 12.0, "translation": 2.0, "scaling": 0.12, "shear": 10.0}
 
@@ -28,6 +38,16 @@ def test_fingerprint_is_size_and_two_checksums(small_digits, small_idx):
         assert MNIST(small_idx, split == "train").fingerprint() == {
             "size": len(labels), "images_crc32": zlib.crc32(images.tobytes()),
             "labels_crc32": zlib.crc32(labels.astype("<i8").tobytes())}
+
+
+def test_fingerprint_does_not_depend_on_the_layout_in_memory(small_idx):
+    data = MNIST(small_idx, True)
+    expected = data.fingerprint()
+    data.images = data.images.mT.contiguous().mT
+    data.labels = data.labels.repeat_interleave(2)[::2]
+    assert not data.images.is_contiguous()
+    assert not data.labels.is_contiguous()
+    assert data.fingerprint() == expected
 
 
 def test_main_says_what_is_there(digits, capsys, tmp_path):
@@ -144,7 +164,7 @@ def test_hold_out_is_disjoint_complete_and_always_the_same(small_idx):
         torch.manual_seed(seed)
         train_set = MNIST(small_idx, True, Transform(32))
         validation_set = MNIST(small_idx, True)
-        splits.append(dataset.hold_out(train_set, validation_set))
+        splits.append(hold_out(train_set, validation_set))
     (rest, sixth), again = splits
     assert (len(rest), len(sixth)) == (500, 100)
     place = {image.tobytes(): i for i, image in enumerate(MNIST(small_idx, True).images.numpy())}
@@ -165,7 +185,29 @@ def test_hold_out_of_next_to_nothing(small_digits, tmp_path):
     write_idx_folder(tmp_path, {"train": [array[:5] for array in small_digits["train"]]})
     data = MNIST(tmp_path, True)
     with pytest.raises(DataError, match="too few training images"):
-        dataset.hold_out(data, data)
+        hold_out(data, data)
+
+
+@pytest.mark.parametrize("validate", [False, True])
+def test_load_data(validate, small_idx):
+    """Both sets, each with its own transform, and fingerprints of what the files hold."""
+    transforms = Transform(32, Distortion(**BOUNDS)), Transform(32)
+    train_set, test_set, data = load_data(small_idx, *transforms, validate=validate)
+    whole = MNIST(small_idx, True), MNIST(small_idx, validate)
+    assert data == {"train": whole[0].fingerprint(),
+                    "validation" if validate else "test": whole[1].fingerprint()}
+    assert (train_set.transform, test_set.transform) == transforms
+    for found, expected in zip((train_set, test_set), hold_out(*whole) if validate else whole,
+                               strict=True):
+        assert torch.equal(found.images, expected.images)
+        assert torch.equal(found.labels, expected.labels)
+
+
+def test_load_data_puts_both_sets_on_the_device(small_idx, monkeypatch):
+    monkeypatch.setattr(MNIST, "fingerprint", lambda self: None)  # "meta" holds no numbers
+    *sets, _ = load_data(small_idx, None, None, device="meta")
+    assert [(data.images.device.type, data.labels.device.type) for data in sets] == [
+        ("meta", "meta")] * 2
 
 
 # ---- Distortion ---------------------------------------------------------------------------------
