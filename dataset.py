@@ -1,11 +1,12 @@
-"""MNIST in memory, read from IDX files, PNG folders or PNG tars, and indexed a batch at a time.
+"""MNIST as a Dataset in memory, and all that happens to its images before they enter a net.
 
-    python dataset.py [DIR]        what is found there: counts by class, mean and standard deviation
+    python dataset.py [DIR]        prints what a folder holds: images by class, mean and deviation
 
-`MNIST(data_dir, train)` looks, without being told which, for
-  (a) the four IDX files, plain or gzipped (`train-images-idx3-ubyte.gz`, ...),
-  (b) the folders `train/` and `test/` of PNG files `{index}_{label}.png`,
-  (c) `train.tar` and `test.tar` (or `.tar.gz`) of such PNG files, read without unpacking.
+The path of the images:
+    MNIST(data_dir, train)         reads a folder of any format that readers/ knows
+    make_loader(dataset, ...)      draws the indices of each batch
+    dataset[indices]               indexes a whole batch at once, never image by image
+    Transform(image_size, ...)     pads, scales, distorts (only in training) and normalises it
 """
 
 import copy
@@ -23,24 +24,25 @@ from torch.utils.data import DataLoader, Dataset
 from readers import read_split
 from readers.common import CLASSES, DATA_DIR, SIDE, DataError
 
-MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images in [0, 1], unpadded
+MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images, scaled to [0, 1], not padded
 
 
 class MNIST(Dataset):
-    """The training or the test set, whole, in memory.
+    """The whole training set or the whole test set, in memory on `device`.
 
-    images: uint8 (N, 1, 28, 28) as stored, on `device`; labels: int64 (N,).
-    `dataset[index]` gives `(images, labels)`. An index tensor, a list or a slice gives a batch; an
-    int gives one image (1, 28, 28) and its label. `transform` is called once on the whole batch.
+    images: uint8 (N, 1, 28, 28), as stored; labels: int64 (N,).
+    `dataset[index]` gives `(images, labels)`. A tensor of indices, a list or a slice gives a batch.
+    An int gives one image (1, 28, 28) and its label. `transform` gets the whole batch in one call;
+    it can be a Transform, a transform of torchvision, or any other function.
 
-    Raises DataError where the files are missing or broken.
+    Raises DataError if the files are missing or broken.
     """
 
     def __init__(self, data_dir, train, transform=None, device="cpu"):
         self.data_dir = Path(data_dir)
         try:
             images, labels = read_split(self.data_dir, "train" if train else "test")
-        except OSError as error:  # no permission, a name too long
+        except OSError as error:  # such as: no permission, the name is too long
             raise DataError(f"{self.data_dir}: cannot be read: {error.strerror}") from None
         self.images = images.to(device)
         self.labels = labels.to(device)
@@ -50,23 +52,26 @@ class MNIST(Dataset):
         return len(self.labels)
 
     def __getitem__(self, index):
-        if isinstance(index, list):  # of tensors too, which would count as an index a dimension
+        if isinstance(index, list):  # a list of tensors would index one dimension each
             index = torch.tensor(index, dtype=torch.int64)
         images, labels = self.images[index], self.labels[index]
         if self.transform is None:
             return images, labels
-        if images.dim() == 3:  # one image is a batch of one
+        if images.dim() == 3:  # one image: the transform gets a batch of one
             return self.transform(images[None])[0], labels
         return self.transform(images), labels
 
     def select(self, index):
-        """The data set of the images at `index`, an int64 tensor (M,), in that order."""
+        """A data set of only the images at `index`, in that order.
+
+        `index` is an int64 tensor (M,) or a slice. The transform stays the same.
+        """
         selected = copy.copy(self)
         selected.images, selected.labels = self.images[index], self.labels[index]
         return selected
 
     def fingerprint(self):
-        """What tells this data set from another: its size and two checksums (ints)."""
+        """What tells this data set from others: a dict of its size and two checksums, all ints."""
         images, labels = (zlib.crc32(tensor.cpu().contiguous().numpy())
                           for tensor in (self.images, self.labels))
         return {"size": len(self), "images_crc32": images, "labels_crc32": labels}
@@ -75,9 +80,11 @@ class MNIST(Dataset):
 class Transform:
     """Turns stored images into the input of a net, a whole batch at once.
 
-    Pads with background, scales to [0, 1], distorts if there is a `distortion`, and normalises.
-    The result is bit-identical to the same steps of torchvision.transforms.v2, which this replaces
-    because importing torchvision takes a second.
+    It pads with background, scales to [0, 1], applies the `distortion` if there is one, and
+    normalises. `distortion` is a function of a float32 batch in [0, 1], such as a Distortion.
+
+    The result is bit-identical to the same steps of torchvision.transforms.v2. They are written out
+    here because the import of torchvision alone takes a second.
     """
 
     def __init__(self, image_size, distortion=None):
@@ -87,10 +94,11 @@ class Transform:
         """uint8 (B, 1, 28, 28) -> float32 (B, 1, image_size, image_size)."""
         margin = (self.image_size - SIDE) // 2
         images = F.pad(images, [margin] * 4)  # uint8 (B, 1, image_size, image_size)
-        images = images.to(torch.float32).mul_(1 / 255)  # float32, the same shape, in [0, 1]
-        if self.distortion is not None:  # before normalising: it moves in zeros, the background
+        images = images.to(torch.float32).mul_(1 / 255)  # float32, in [0, 1]
+        if self.distortion is not None:
+            # Before normalising: what moves in from outside is 0, and here 0 is background.
             images = self.distortion(images)  # the same shape, in [0, 1]
-        # In place is safe here: the steps before have made a new tensor.
+        # In place, because the steps before have made a new tensor.
         return images.sub_(MEAN).div_(STD)  # the same shape, mean about 0, deviation about 1
 
 
@@ -98,14 +106,15 @@ make_transform = Transform
 
 
 def load_data(data_dir, for_training, for_testing, validate=False, device="cpu"):
-    """What a run trains on, what it is measured on, and what identifies the two.
+    """Reads the images to train on and the images to measure on.
 
-    The two transforms are `for_training` and `for_testing`. With `validate`, the run is measured on
-    training images that are held out, not on the test set; see `hold_out`.
+    `for_training` and `for_testing` are the transforms of the two. With `validate`, the images to
+    measure on are not the test set: they are held out from the training images, see `hold_out`.
 
-    Returns (train_set, test_set, data). `data` holds the fingerprints of the whole sets as the
-    files have them: {"train": ..., "test": ...}, or "validation" in place of "test".
-    Raises DataError where the files are missing or broken.
+    Returns (train_set, test_set, data). `data` tells which files these are: it holds the
+    fingerprints of both sets before anything is held out, as {"train": ..., "test": ...}, or
+    {"train": ..., "validation": ...}.
+    Raises DataError if the files are missing or broken.
     """
     train_set = MNIST(data_dir, True, for_training, device)
     test_set = MNIST(data_dir, validate, for_testing, device)
@@ -117,10 +126,12 @@ def load_data(data_dir, for_training, for_testing, validate=False, device="cpu")
 
 
 def hold_out(train_set, test_set):
-    """Splits the training images, for --validate, into five sixths and one sixth to measure on.
+    """Splits the training images: five sixths to train on, one sixth to measure on.
 
-    Both arguments hold all of them, each with its own transform. The split is the same in every
-    run. Returns two datasets; raises DataError if there are fewer than six images.
+    Both arguments hold all training images, each with its own transform. MNIST gives 50,000 and
+    10,000. The split is random, but the same in every run.
+
+    Returns two data sets. Raises DataError if there are fewer than six images.
     """
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))
     rest, sixth = order[len(order) // 6 :], order[: len(order) // 6]
@@ -130,26 +141,33 @@ def hold_out(train_set, test_set):
 
 
 def make_loader(dataset, batch_size, shuffle):
-    """A DataLoader that asks an MNIST for one batch of indices at a time; the last is ragged."""
+    """A DataLoader that indexes an MNIST once for each batch. The last batch may be smaller.
+
+    With `shuffle`, the order is drawn here: make a new loader for every epoch.
+    """
     order = torch.randperm(len(dataset)) if shuffle else torch.arange(len(dataset))
-    order = order.to(dataset.labels.device)  # at once: a GPU would wait for each batch of it
+    order = order.to(dataset.labels.device)  # in one copy, not in one for each batch
     return DataLoader(dataset, sampler=order.split(batch_size), batch_size=None)
 
 
 class Distortion(nn.Module):
-    """Gives each image of a batch its own random affine map and, if wanted, thicker strokes.
+    """Distorts every image of a batch on its own: a random affine map, and thicker strokes.
 
-    Every amount of the map is uniform in ± its bound: rotation and shear in degrees, translation in
-    pixels along each axis, scaling as a fraction along each axis on its own; resampling is
-    bilinear. torchvision's RandomAffine draws one map for the whole batch. LeCun et al. 1998,
-    section III.B, distorts with planar affine maps as well.
+    Each argument is the bound of a random amount:
+    rotation, shear    degrees, uniform in ± the bound
+    translation        pixels, uniform in ± the bound, along each axis
+    scaling            a fraction, uniform in ± the bound, along each axis
+    thickening         a fraction from 0 to 1. One half of the images stay as they are. The other
+                       half move towards their maximum over 3x3 pixels, by a fraction that is
+                       uniform between 0 and the bound.
 
-    `thickening` moves half of the images towards their maximum over 3x3 pixels, by a fraction
-    uniform in 0 to the bound. Line thickness is among the invariances of Simard, Le Cun and Denker
-    1993, "Efficient Pattern Recognition Using a New Transformation Distance".
+    Resampling is bilinear. LeCun et al. 1998, section III.B, distort with planar affine maps too.
+    Line thickness is one of the invariances in Simard, Le Cun and Denker 1993, "Efficient Pattern
+    Recognition Using a New Transformation Distance". torchvision's RandomAffine is no substitute:
+    it draws one map for the whole batch.
     """
 
-    bounds = ("rotation", "translation", "scaling", "shear", "thickening")  # its arguments
+    bounds = ("rotation", "translation", "scaling", "shear", "thickening")  # the arguments
 
     def __init__(self, rotation=0.0, translation=0.0, scaling=0.0, shear=0.0, thickening=0.0):
         super().__init__()
@@ -157,7 +175,7 @@ class Distortion(nn.Module):
         self.translation, self.scaling, self.thickening = translation, scaling, thickening
 
     def forward(self, images):
-        """float (B, C, H, W) in [0, 1] -> the same shape; zeros move in at the border."""
+        """float32 (B, C, H, W) in [0, 1] -> the same. What moves in at the border is 0."""
         batch, _, height, width = images.shape
         if self.thickening:
             amount = torch.empty(batch, 1, 1, 1, device=images.device).uniform_(-1, 1).clamp(min=0)
@@ -165,15 +183,16 @@ class Distortion(nn.Module):
         chance = torch.empty(6, batch, device=images.device).uniform_(-1, 1)  # (6, B)
         angle, slant = chance[0] * self.rotation, torch.tan(chance[1] * self.shear)
         cos, sin = torch.cos(angle), torch.sin(angle)
-        scale_x, scale_y = 1 / (1 + chance[2:4] * self.scaling)  # of the map back: its inverse
-        shift_x = chance[4] * self.translation * 2 / width  # the grid spans [-1, 1]
+        scale_x, scale_y = 1 / (1 + chance[2:4] * self.scaling)  # of the map back; (B,) each
+        shift_x = chance[4] * self.translation * 2 / width  # grid_sample counts from -1 to 1
         shift_y = chance[5] * self.translation * 2 / height
-        # From output to input position: rotation @ shear @ scaling, then the shift; (B, 2) each.
+        # The map leads back, from output to input: rotation @ shear @ scaling, then the shift.
         of_x = torch.stack([cos * scale_x, sin * scale_x], dim=1)
         of_y = torch.stack([(cos * slant - sin) * scale_y, (sin * slant + cos) * scale_y], dim=1)
         shift = torch.stack([shift_x, shift_y], dim=1)
+        # (B, 2) each, and then (B, 2, 1, 1) to meet the positions (W,) and (H, 1)
         of_x, of_y, shift = (column[..., None, None] for column in (of_x, of_y, shift))
-        # F.affine_grid, written out: on a CPU it takes longer than the resampling itself.
+        # F.affine_grid gives the same, but takes longer on a CPU than the resampling itself.
         x = torch.linspace(-1, 1, width, device=images.device) * (width - 1) / width
         y = torch.linspace(-1, 1, height, device=images.device) * (height - 1) / height
         grid = (of_x * x + of_y * y[:, None] + shift).permute(0, 2, 3, 1)  # (B, H, W, 2)
@@ -181,9 +200,9 @@ class Distortion(nn.Module):
 
 
 def _maximum_3x3(images):
-    """Each pixel's maximum over its neighbourhood; (B, C, H, W), at least 0.
+    """The maximum over the 3x3 pixels around each pixel: (B, C, H, W) -> the same, at least 0.
 
-    Many times as fast here as F.max_pool2d, which also finds where the maximum was.
+    F.max_pool2d also finds where each maximum was, which takes many times as long on a CPU.
     """
     padded = F.pad(images, (1, 1, 1, 1))
     rows = padded[..., :-2].maximum(padded[..., 1:-1]).maximum(padded[..., 2:])  # (B, C, H + 2, W)
@@ -191,7 +210,7 @@ def _maximum_3x3(images):
 
 
 def main(argv):
-    """Prints what is found in a folder; returns the exit status."""
+    """Prints what a folder holds; returns the exit status."""
     data_dir = Path(argv[0]) if argv else DATA_DIR
     try:
         for split in ("train", "test"):

@@ -1,4 +1,10 @@
-"""Reads MNIST from a folder, in whichever of the formats it is there."""
+"""Reads MNIST from a folder, in whichever format it is there. Each format has a module:
+
+    idx.py     the four original files, plain or gzipped: `train-images-idx3-ubyte.gz`, ...
+    pngs.py    folders `train/` and `test/` of PNG files `{index}_{label}.png`
+    tar.py     `train.tar` and `test.tar`, or `.tar.gz`, of such PNG files
+    common.py  what all formats share
+"""
 
 from readers.common import DATA_DIR, DataError
 from readers.idx import read_idx_pair
@@ -7,12 +13,16 @@ from readers.tar import tar_members
 
 
 def read_split(data_dir, split):
-    """Images uint8 (N, 1, 28, 28) and labels int64 (N,) of "train" or "test" in a folder."""
+    """Reads the split "train" or "test" of the folder `data_dir`, a Path.
+
+    Returns images uint8 (N, 1, 28, 28) and labels int64 (N,). Raises DataError if the files are
+    missing or broken, and OSError if the folder cannot be looked into.
+    """
     stem = {"train": "train", "test": "t10k"}[split]
     images_name, labels_name = f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte"
     if not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; {_expected()}")
-    # One format for the whole folder, so that half a data set is never completed by another.
+    # The whole folder has one format: two halves of different data sets must never become one.
     if any(data_dir.glob("*-ubyte")) or any(data_dir.glob("*-ubyte.gz")):
         images_path = _find(data_dir, images_name, images_name + ".gz")
         labels_path = _find(data_dir, labels_name, labels_name + ".gz")

@@ -1,4 +1,9 @@
-"""IDX files, the format in which LeCun published MNIST."""
+"""IDX files: the format in which LeCun, Cortes and Burges published MNIST.
+
+A file begins with two zero bytes, a byte for the type (8: unsigned byte) and a byte for the number
+of dimensions. Then come the size of each dimension, as 4 bytes in big-endian order, and the data.
+Source: "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/
+"""
 
 import gzip
 import math
@@ -10,7 +15,10 @@ from readers.common import CLASSES, MAX_IMAGES, SIDE, DataError
 
 
 def read_idx_pair(images_path, labels_path):
-    """Images uint8 (N, 1, 28, 28) and labels int64 (N,) of two IDX files."""
+    """Reads the two files of a split: images uint8 (N, 1, 28, 28) and labels int64 (N,).
+
+    Raises DataError if a file is broken, or if the labels do not fit the images.
+    """
     images = read_idx(images_path, 3)
     labels = read_idx(labels_path, 1)
     if len(images) != len(labels):
@@ -23,9 +31,10 @@ def read_idx_pair(images_path, labels_path):
 
 
 def read_idx(path, dimensions):
-    """An IDX file (LeCun's format), plain or `.gz`, as a uint8 tensor of 1 or 3 dimensions.
+    """Reads an IDX file, plain or `.gz`, of 1 dimension (labels) or 3 (images).
 
-    Raises DataError unless magic number, type, dimensions and length are all as MNIST has them.
+    Returns a uint8 tensor (N,) or (N, 28, 28). Raises DataError if the file cannot be read, or if
+    its header or its length are not what MNIST has.
     """
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
@@ -41,7 +50,7 @@ def read_idx(path, dimensions):
             if not 0 < shape[0] <= MAX_IMAGES:
                 raise DataError(f"{path}: announces {shape[0]} items, expected 1 to {MAX_IMAGES}")
             size = math.prod(shape)
-            body = file.read(size + 1)  # one byte more, to notice what is left over
+            body = file.read(size + 1)  # one byte more, to notice a file that is too long
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     if len(body) != size:

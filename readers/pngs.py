@@ -1,4 +1,7 @@
-"""PNG files `{index}_{label}.png`, and folders of them."""
+"""Folders of PNG files `{index}_{label}.png`, as in https://github.com/vbvsharma/mnist-images
+
+The images come out in the order of their indices, which need not begin at 0 or be complete.
+"""
 
 import io
 import re
@@ -10,7 +13,13 @@ from readers.common import CLASSES, MAX_IMAGES, MAX_PNG_BYTES, SIDE, DataError
 
 
 def read_pngs(members, source):
-    """Images and labels of `(name, where, size, read)`, by index; read() gives a file's bytes."""
+    """Reads PNG files from a folder or an archive, whose path is `source`.
+
+    `members` yields a tuple for each file: its name, its place for an error message, its size in
+    bytes, and a function that returns its content.
+    Returns images uint8 (N, 1, 28, 28) and labels int64 (N,), in the order of the indices.
+    Raises DataError if a name or a file is not as expected, or if there are no files.
+    """
     found = {}
     for name, where, size, read in members:
         match = re.fullmatch(r"(\d{1,18})_(\d{1,18})\.png", name, re.IGNORECASE | re.ASCII)
@@ -34,20 +43,22 @@ def read_pngs(members, source):
 
 
 def _read_png(read, where):
+    """The 784 pixels of a PNG file as bytes, row by row."""
     try:
         file = io.BytesIO(read())
         with Image.open(file, formats=["PNG"]) as image:
-            image.verify()  # the checksums, which reading the pixels passes over
+            image.verify()  # the checksums, which are not looked at when the pixels are read
         with Image.open(file, formats=["PNG"]) as image:
             if image.size == (SIDE, SIDE):
                 return image.convert("L").tobytes()
             fault = f"{image.width}x{image.height} pixels, expected {SIDE}x{SIDE}"
-    except Exception as error:  # Pillow's plugins raise almost anything on broken input
+    except Exception as error:  # Pillow raises almost anything when a file is broken
         fault = f"not a readable PNG ({type(error).__name__})"
     raise DataError(f"{where}: {fault}")
 
 
 def folder_members(folder):
+    """The PNG files of a folder, as `read_pngs` takes them. Hidden files do not count."""
     for path in folder.glob("*.[pP][nN][gG]"):
         if not path.name.startswith("."):
             yield path.name, path, path.stat().st_size, path.read_bytes

@@ -1,4 +1,7 @@
-"""Tars of PNG files, read without unpacking."""
+"""Tar archives of PNG files `{index}_{label}.png`, in which some courses hand out MNIST.
+
+They are read without being unpacked: nothing is written.
+"""
 
 import gzip
 import tarfile
@@ -7,11 +10,15 @@ from pathlib import Path
 
 from readers.common import MAX_PNG_BYTES, DataError
 
-MAX_HEADER_BYTES = 2**16  # of one member of a tar, its long name and the like included
+MAX_HEADER_BYTES = 2**16  # of one member; a long name counts too
 
 
 class _Metered:
-    """A file of which `left` bytes can be read: tarfile reads headers of any length, at once."""
+    """A file of which only `left` more bytes can be read.
+
+    tarfile reads the whole header of a member at once, however long it is. This keeps a broken or
+    malicious archive from filling the memory.
+    """
 
     def __init__(self, file):
         self.file, self.seek, self.tell, self.left = file, file.seek, file.tell, MAX_HEADER_BYTES
@@ -24,12 +31,16 @@ class _Metered:
 
 
 def tar_members(path):
-    """Nothing is written: of a member's name only the last part counts, links are passed over."""
+    """The files of an archive, as `read_pngs` takes them.
+
+    The folders inside the archive do not matter. Hidden files, links and the like do not count.
+    Raises DataError if the archive is damaged, or a name leads out of it.
+    """
     try:
         with ((gzip.open if path.suffix == ".gz" else open)(path, "rb") as file,
               tarfile.open(fileobj=(metered := _Metered(file)), mode="r:") as tar):
             for member in tar:
-                metered.left = MAX_HEADER_BYTES  # of the next
+                metered.left = MAX_HEADER_BYTES  # for the header of the next member
                 parts = Path(member.name).parts
                 where = f"{path}: {member.name}"
                 if member.name.startswith("/") or ".." in parts:
@@ -39,12 +50,12 @@ def tar_members(path):
                     continue
                 metered.left += min(member.size, MAX_PNG_BYTES)
                 yield parts[-1], where, member.size, tar.extractfile(member).read
-            # tarfile takes a cut or damaged header for the end of the archive.
+            # tarfile takes a damaged header for the end. The true end is a block of zeros.
             file.seek(tar.offset)
             if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise DataError(f"{path}: truncated or damaged after member {len(tar.members)}")
-            while file.read(2**20):  # up to gzip's checksum
+            while file.read(2**20):  # to the end, where gzip compares its checksum
                 pass
     except (OSError, EOFError, RecursionError, ValueError, zlib.error, tarfile.TarError) as error:
-        reason = str(error).partition(":\n")[0]  # tarfile goes on with a line for each compression
+        reason = str(error).partition(":\n")[0]  # tarfile adds a line for each compression
         raise DataError(f"{path}: cannot be read: {reason}") from None

@@ -1,4 +1,4 @@
-"""Six digits in each format, and what reading folders of them has to give."""
+"""Six digits as a folder of each format, and the checks that the tests of all formats share."""
 
 import gzip
 import os
@@ -26,7 +26,7 @@ PNG = PNGS["train/0_5.png"]
 TAR, TGZ = tar_bytes(PNGS), tar_bytes(PNGS, "w:gz")
 GZ = gzip.compress(IMAGES, mtime=0)
 
-# Whole folders that are right: six digits, for training and test alike.
+# Folders without a fault, as {file: content}: the six digits are training and test set alike.
 IDX_FILES = {TRAIN_IMAGES: IMAGES, TRAIN_LABELS: LABELS, TEST_IMAGES: IMAGES, TEST_LABELS: LABELS}
 GOOD = {
     "idx": IDX_FILES,
@@ -52,7 +52,7 @@ def read_both(folder):
 
 
 def assert_equal(found, digits):
-    """Tensors {split: (images, labels)} as the dataset gives them, and the arrays they are of."""
+    """That the tensors {split: (images, labels)} of a dataset are equal to these arrays."""
     for split, (images, labels) in digits.items():
         assert found[split][0].dtype == torch.uint8
         assert found[split][1].dtype == torch.int64
@@ -61,7 +61,7 @@ def assert_equal(found, digits):
 
 
 def fault(folder):
-    """The message of the DataError that reading ends in."""
+    """Reads a folder that must end in a DataError; returns its message."""
     with pytest.raises(DataError) as caught:
         read_both(folder)
     message = str(caught.value)
@@ -70,6 +70,10 @@ def fault(folder):
 
 
 def check_bad_files(good, changed, words, tmp_path):
+    """That a good folder can be read, and with the files `changed` ends in a message with `words`.
+
+    `changed` is {file: content}; None removes the file.
+    """
     if sys.platform == "win32" and any("\n" in name for name in changed):
         pytest.skip("no name of a file holds a line break on Windows")
     folder = write_files(tmp_path / "data", GOOD[good])
@@ -96,7 +100,7 @@ def damage(content, cut, flips):
 
 
 def read_damaged(files, name, content):
-    """The training set with one file damaged, or None if that ended in a DataError."""
+    """Reads a training set with one file replaced; returns None if that ends in a DataError."""
     with tempfile.TemporaryDirectory() as folder:
         write_files(Path(folder), files | {name: content})
         try:

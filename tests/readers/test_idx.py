@@ -73,7 +73,7 @@ def announce(count):
     return IMAGES[:4] + count.to_bytes(4, "big") + IMAGES[8:]
 
 
-# (which good folder, what is changed in it: {file: content, None to remove}, words in the message)
+# (a folder of six_digits.GOOD, the files that are changed in it, words in the message)
 BAD = [
     ("gz", {f"{TRAIN_IMAGES}.gz": GZ[:-20]}, f"{TRAIN_IMAGES}.gz: cannot be read: "),
     ("gz", {f"{TRAIN_IMAGES}.gz": GZ[:-4]}, f"{TRAIN_IMAGES}.gz: cannot be read: "),

@@ -4,7 +4,7 @@ import pytest
 from conftest import png_bytes
 from six_digits import PICTURES, PNG, PNGS, check_bad_files, flip, png_of
 
-# (which good folder, what is changed in it: {file: content, None to remove}, words in the message)
+# (a folder of six_digits.GOOD, the files that are changed in it, words in the message)
 BAD = [
     ("png", {"train/0_5.png": b"not a PNG"}, "train/0_5.png: not a readable PNG"),
     ("png", {"train/0_5.png": b""}, "train/0_5.png: not a readable PNG"),

@@ -1,4 +1,4 @@
-"""readers.read_split: every format gives the same, and none is completed by another."""
+"""readers.read_split: every format gives the same images, and a folder has one format only."""
 
 import tarfile
 from pathlib import Path

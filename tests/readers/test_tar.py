@@ -18,7 +18,7 @@ def sparse_tar(holes):
     return entry.tobuf(tarfile.PAX_FORMAT) + holes
 
 
-# (which good folder, what is changed in it: {file: content, None to remove}, words in the message)
+# (a folder of six_digits.GOOD, the files that are changed in it, words in the message)
 BAD = [
     ("tar", {"train.tar": b""}, "train.tar: cannot be read: "),
     ("tar", {"train.tar": b"not a tar" * 200}, "train.tar: cannot be read: "),
