@@ -36,11 +36,11 @@ from PIL import Image
 from dataset import DATA_DIR, DataError, Distortion
 from lab import command, pictures
 from lab.command import RunError, make_folder, write_atomically
-from lab.compare import LEVEL, accuracies, finished, progress, read_all
+from lab.compare import accuracies, finished, progress, read_all
 from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
 from lab.runs import count_examples, spread
-from report import ABLATION, ROAD
 from study import effects
+from study.tables import ABLATION, ROAD
 
 NAMES = {  # of series, in files and titles; any other series goes by its own name
     "lenet": "LeNet", "mlp": "CustomMLP", "lenet_dropout": "LeNet_dropout",
@@ -186,51 +186,12 @@ def draw_comparison(series):
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
-def draw_ablation(series):
-    """LeNet-5 without regularisation, with each part of it, and with all of them; a Figure."""
-    def parts(recipe):
-        return ", ".join(words for words, holds in (
-            (f"dropout {recipe['dropout']}", recipe["dropout"]),
-            (f"decay {recipe['weight_decay']}", recipe["weight_decay"]),
-            ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
-            if holds) or "no regularisation"
-
-    rows = [(f"{NAMES.get(name, name)}, {series[name][0]['recipe']['epochs']} epochs\n"
-             f"{parts(series[name][0]['recipe'])}", series[name])
-            for name in ABLATION if name in series]
-    return draw_dots([("What regularisation does to LeNet-5", rows)])
-
-
-def draw_effects(answers):
-    """The answers of effects.py, each with its interval; a Figure."""
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
-    axes = figure.subplots(1, len(answers), sharey=True)
-    for ax, (measure, rows) in zip(axes, answers.items(), strict=True):
-        unit, _, more_is_better = effects.MEASURES[measure]
-        ax.axvline(0, color=GREY, linewidth=1)
-        for y, effect in enumerate(rows):
-            sure = effect.verdict != "undecided"
-            ax.errorbar(effect.mean, y, xerr=(effect.high - effect.low) / 2, fmt="o", capsize=3,
-                        color=BLUE if sure else GREY, markerfacecolor=BLUE if sure else "white")
-        ax.set(title=f"{measure.capitalize()}, {unit}", ylim=(len(rows) - 0.5, -0.5),
-               xlabel=f"{'better' if more_is_better else 'worse'} \N{RIGHTWARDS ARROW}")
-        ax.set_yticks(range(len(rows)), [effect.question for effect in rows])
-    figure.supxlabel("Mean and 95 % interval; filled where p, corrected for all of them, is below "
-                     f"{LEVEL:g}", fontsize=8, color=GREY)
-    return figure
-
-
-def draw_road(names, series):
-    """These of the road's series, from LeNet-5 as published to today's; a Figure."""
-    rows = [(f"{NAMES[name]}\n{ROAD[name]}", series[name]) for name in names]
-    return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
-
-
 def list_figures(everything, log_dir, checkpoint_dir, data_dir):
     """Yields (file name, function that draws it) of every figure of these series.
 
     A function may return None where there is nothing to draw; it may raise DataError and RunError.
     """
+    from study.figures import draw_ablation, draw_effects, draw_road
     for name, series in everything.items():
         title = NAMES.get(name, name)
         for quantity in ("accuracy", "loss"):

@@ -18,7 +18,7 @@ from lab import runs
 from lab.command import RunError
 from main import DEFAULTS, RECIPES
 from model import BitmapDistance, load_net
-from report import DOUBTFUL_LABELS
+from study.tables import DOUBTFUL_LABELS
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"

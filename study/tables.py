@@ -1,0 +1,240 @@
+"""The tables of this repository's own report, made from the logs in logs/report/."""
+
+from collections import Counter
+
+import numpy as np
+from scipy import stats
+
+import model
+from lab import compare
+from lab.compare import accuracies, error_counts, extent
+from lab.evaluate import calibration_error
+from lab.runs import spread
+from main import RECIPES
+from study import effects
+
+ABLATION = (*effects.NETS.values(), "lenet_heavy", "lenet_record")
+# From LeNet-5 as published to the most this net reaches, each step on top of the one before.
+ROAD = {
+    "lenet_1998": "as published", "lenet_1998_linear": "linear output; with it, today's rate",
+    "lenet_1998_dense": "every map of C3 reads all six", "lenet_1998_max": "maximum pooling",
+    "lenet_1998_relu": "ReLU, and PyTorch's initial weights", "lenet": "30 epochs instead of 20",
+    "lenet_reg": "dropout, weight decay, augmentation",
+    "lenet_record": "120 epochs, thickened, without dropout",
+}
+# The paper's own test errors in percent, of LeNet-5 (figure 9), and how sure it calls them.
+PUBLISHED = {"lenet_1998": ("60,000 images", 0.95),
+             "lenet_1998-augment": ("distorted images too", 0.8)}
+PUBLISHED_WITHIN = 0.1
+CALIBRATED = ("lenet", "lenet_reg", "lenet_record")
+# Test images of MNIST whose given label fewer than 3 of 5 reviewers kept: Northcutt, Athalye and
+# Mueller 2021, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks".
+DOUBTFUL_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527,
+                   9679, 9729)
+
+
+def table(header, rows):
+    """Markdown; the first column is text, the others are set right."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
+
+
+def results_table(series):
+    models, rows = list(RECIPES), []
+    for name, chosen in sorted(series.items(), key=lambda item: (
+            models.index(item[1][0]["model"]), item[0])):  # by model as in RECIPES, then by name
+        train = np.array([100 * run["final"]["train_accuracy"] for run in chosen])
+        seconds = [row["seconds"] for run in chosen for row in run["history"]]
+        rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",
+                     f"**{spread(accuracies(chosen))}** ({len(chosen)})",
+                     extent(error_counts(chosen)), f"{train.mean():.2f}",
+                     f"{np.median(seconds):.1f}"])
+    return table(["model", "parameters", "accuracy, %, mean ± std (n)",
+                  "errors of 10,000, mean (min to max)", "train accuracy, %",
+                  "seconds an epoch"], rows)
+
+
+def difference_table(series, pairs, header, describe):
+    """A row for each (name, base) of `pairs`, base None in the first, and a line an undecided one.
+
+    header: of the columns before those of the difference, and of the difference.
+    describe(name): what stands in the columns before.
+    """
+    (first, _), *others = pairs
+    differences = [compare.measure_difference(series, *pair) for pair in others]
+    judged = compare.judge_all(differences)
+    rows, undecided = [[*describe(first), "", "", "", ""]], []
+    for (name, base), difference, (verdict, words) in zip(others, differences, judged, strict=True):
+        cells = ("", "", "one seed") if difference is None else (
+            f"{difference.mean:+.2f}", f"{difference.low:+.2f} to {difference.high:+.2f}",
+            difference.test)
+        rows.append([*describe(name), *cells, verdict])
+        if verdict == "undecided":
+            undecided.append(f"- `{name}` is {compare.relate(verdict, f'`{base}`')}: {words}.")
+    text = table([*header, "95 % interval", "over", "verdict"], rows)
+    return "\n".join([text, "", *undecided]).rstrip()
+
+
+def ablation_table(series):
+    base, *others = (name for name in ABLATION if name in series)
+    return difference_table(
+        series, [(base, None), *((name, base) for name in others)],
+        ["model", "accuracy, %", f"difference to `{base}`, points"],
+        lambda name: (f"`{name}`", spread(accuracies(series[name]))))
+
+
+def effects_table(series):
+    """Every question of effects.py, answered in accuracy and in test loss."""
+    answers = effects.answer(series)
+    if not answers:
+        return "(needs two seeds of each of the eight nets)"
+    header, rows = ["question"], [[effect.question] for effect in answers["accuracy"]]
+    for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
+        header += [f"{measure}, {unit}", "95 % interval", "p", "says"]
+        for row, effect in zip(rows, answers[measure], strict=True):
+            row += [f"{effect.mean:+.{digits}f}",
+                    f"{effect.low:+.{digits}f} to {effect.high:+.{digits}f}", f"{effect.p:.2g}",
+                    effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
+    seeds = effects.gather(series, "accuracy").shape[-1]
+    mean, low, high = effects.find_correlations(series)
+    return (f"{table(header, rows)}\n\nOver {seeds} seeds; every p is corrected for all "
+            f"{2 * len(rows)} answers (Holm), the intervals are not. The accuracies of the seeds "
+            f"correlate between two of the eight nets by {mean:+.2f} in the mean of the 28 pairs "
+            f"({low:+.2f} to {high:+.2f}).")
+
+
+def calibration_table(series, again):
+    """Test loss, and how sure the nets are; only logs since calibration is logged have the latter.
+
+    again: the same, retrained, by name.
+    """
+    rows = []
+    for name in (name for name in CALIBRATED if name in series):
+        losses = np.array([[row["test_loss"] for row in run["history"]] for run in series[name]])
+        lowest = losses.mean(0).argmin()
+        known = [run for run in (*series[name], *again.get(name, [])) if run.get("calibration")]
+        cells = ["", "", ""]
+        if known:
+            totals = np.sum([run["calibration"] for run in known], axis=(0, 2))  # in each: N
+            errors = [100 * calibration_error(run["calibration"]) for run in known]
+            cells = [f"{100 * totals[2] / totals[0]:.2f}", f"{100 * totals[1] / totals[0]:.2f}",
+                     f"**{spread(errors)}** ({len(known)})"]
+        rows.append([f"`{name}`", f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
+                     f"{losses[:, -1].mean():.4f}", *cells])
+    return table(["model", "test loss, lowest on the way (epoch)", "after the last epoch",
+                  "sure, %", "right, %", "calibration error, points (n)"], rows)
+
+
+def robustness_table(series, again):
+    """What should make no difference: the machine (the same seeds trained once more), bfloat16."""
+    def content(members):
+        return [([{**row, "seconds": None} for row in run["history"]], run["errors"])
+                for run in members]
+
+    pairs = {}
+    for name, members in again.items():
+        seeds = [run["seed"] for run in members]
+        pairs[f"`{name}` once more, {members[0]['environment']['cpu']}"] = (
+            members, [run for run in series[name] if run["seed"] in seeds])
+    if "lenet_reg-bf16" in series:
+        pairs["`lenet_reg-bf16`, with bfloat16"] = series["lenet_reg-bf16"], series["lenet_reg"]
+    judged = compare.judge_all([compare.measure_difference(
+        {"ours": ours, "theirs": theirs}, "ours", "theirs") for ours, theirs in pairs.values()])
+    return table(["runs", "n", "accuracy, %", "in the table above", "verdict"], [
+        [words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
+         "equal in every digit of every epoch, and in every error"
+         if content(pair[0]) == content(pair[1]) else f"{verdict}: {how}"]
+        for (words, pair), (verdict, how) in zip(pairs.items(), judged, strict=True)])
+
+
+def road_table(series):
+    names = [name for name in ROAD if name in series]
+    return difference_table(
+        series, list(zip(names, [None, *names[:-1]], strict=True)),
+        ["model: what changes", "accuracy, %, mean ± std (n)",
+         "errors of 10,000, mean (min to max)", "difference to the row before, points"],
+        lambda name: (f"`{name}`: {ROAD[name]}",
+                      f"**{spread(accuracies(series[name]))}** ({len(series[name])})",
+                      extent(error_counts(series[name]))))
+
+
+def published_table(series):
+    """The paper's figures beside ours. What the table shows decides between inside and outside."""
+    rows = []
+    for name, (images, published) in PUBLISHED.items():
+        if name in series:
+            ours = 100 - accuracies(series[name])
+            gaps = np.round([ours.mean() - published, *ours - published], 2)
+            inside = abs(gaps) <= PUBLISHED_WITHIN
+            words = "inside" if inside[0] else (
+                f"outside, {abs(gaps[0]):.2f} points {'worse' if gaps[0] > 0 else 'better'}")
+            rows.append([images, f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}", f"`{name}`",
+                         f"**{spread(ours)}** ({len(ours)})", extent(error_counts(series[name])),
+                         words, f"{inside[1:].sum()} of {len(ours)}"])
+    return table(["trained on", "the paper, test error, %", "here",
+                  "test error, %, mean ± std (n)", "errors of 10,000, mean (min to max)",
+                  "our mean is", "of our seeds inside"], rows)
+
+
+def misread(run):
+    return {index for index, *_ in run["errors"]}
+
+
+def paired_tests(series):
+    """LeNet-5 against the MLP, and regularised against plain: the images of one seed, all seeds."""
+    pairs = (("lenet", "mlp"), ("lenet_reg", "lenet"))
+    judged = compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
+    lines = []
+    for (one, other), (verdict, words) in zip(pairs, judged, strict=True):
+        a, b = ({run["seed"]: run for run in series[name]} for name in (one, other))
+        seed = min(a.keys() & b.keys())
+        only_a, only_b, p = compare.mcnemar(misread(a[seed]), misread(b[seed]))
+        lines.append(
+            f"- `{one}` against `{other}`, the nets of seed {seed}: `{one}` alone misreads "
+            f"{only_a} images, `{other}` alone {only_b}; McNemar's exact p = {p:.2g}. "
+            f"Over the seeds: `{one}` is {compare.relate(verdict, f'`{other}`')}, {words}.")
+    return "\n".join(lines)
+
+
+def sampling_error(series):
+    name = "lenet_record" if "lenet_record" in series else "lenet_reg"
+    accuracy = accuracies(series[name]).mean()
+    ends = stats.binomtest(round(100 * accuracy), 10_000).proportion_ci(method="wilson")
+    sets = [misread(run) for run in series[name]]
+    found = len(sets[0] & set(DOUBTFUL_LABELS))
+    times = Counter(index for each in sets for index in each)
+    by_most = {index for index, count in times.items() if 2 * count > len(sets)}
+    return (
+        f"The test set is a sample too: {accuracy:.2f} % of 10,000 images (`{name}`) leave a 95 % "
+        f"interval (Wilson) of {100 * ends.low:.2f} to {100 * ends.high:.2f} % for digits of the "
+        f"same kind. {len(DOUBTFUL_LABELS)} of its labels are doubtful (fewer than 3 of 5 "
+        f"reviewers kept them: Northcutt et al. 2021), so a net that reads as those reviewers do "
+        f"scores about {100 - len(DOUBTFUL_LABELS) / 100:.2f} %, and what lies above that is no "
+        f"merit. Seed {series[name][0]['seed']} of `{name}` misreads {found} of the "
+        f"{len(DOUBTFUL_LABELS)}. {len(by_most)} images are misread by more than half of its "
+        f"{len(sets)} nets, {len(by_most & set(DOUBTFUL_LABELS))} of the doubtful among them; "
+        f"{len(times)} by one or more.")
+
+
+def parameter_tables():
+    nets = (model.LeNet5(), model.CustomMLP(), model.LeNet1998(), model.LeNetWide(0.5),
+            model.MLPWide(0.5))
+    return "\n\n".join("\n".join(model.markdown_table(net)) for net in nets)
+
+
+def seeds_table(series):
+    """The accuracy of every single run, in the order of the seeds."""
+    rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen)),
+             " ".join(f"{accuracy:.2f}" for accuracy in accuracies(chosen))]
+            for name, chosen in series.items()]
+    return table(["runs", "accuracy, %", "n", "of each seed"], rows)
+
+
+def cost(series, held_out):
+    """What the runs took: the seconds of all their epochs, training and evaluation."""
+    counted = []
+    for chosen in (series, held_out):
+        all_runs = [run for each in chosen.values() for run in each]
+        seconds = sum(row["seconds"] for run in all_runs for row in run["history"])
+        counted.append(f"{len(all_runs)} runs, {seconds / 3600:.1f} hours")
+    return f"By their logs: on the test set {counted[0]}; on held-out images {counted[1]}."

@@ -1,0 +1,123 @@
+"""How series differ: every number against sums by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from made_up import read, write_series
+
+from lab import compare, runs
+
+
+def differ(folder, series, base):
+    """The Difference of two lists of accuracies, or of {name: ...} as write_series takes them."""
+    write_series(folder, "a", **series)
+    write_series(folder, "b", **base)
+    return compare.measure_difference(read(folder), "a", "b")
+
+
+def test_the_same_seeds_are_paired(tmp_path):
+    # Differences 10, 20, 30 images: mean 20, standard deviation 10, so 20 ± 4.3027 * 10 / sqrt(3).
+    found = differ(tmp_path, {"accuracies": [0.9920, 0.9943, 0.9951]},
+                   {"accuracies": [0.9910, 0.9923, 0.9921]})
+    half = 4.30265 * 0.10 / math.sqrt(3)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.20, 0.20 - half, 0.20 + half),
+                                                                abs=1e-5)
+    assert found.p == pytest.approx(0.0742, abs=1e-4)  # t = 3.4641 with 2 degrees of freedom
+    assert (found.paired, found.test) == (True, "paired, 3 seeds")
+
+
+def test_pairs_are_of_the_same_seed_not_of_the_same_place(tmp_path):
+    write_series(tmp_path, "a", [0.9910, 0.9930, 0.9950])
+    write_series(tmp_path, "b", [0.9909, 0.9928, 0.9951])
+    found = read(tmp_path)
+    expected = compare.measure_difference(found, "a", "b")
+    found["b"].reverse()
+    assert compare.measure_difference(found, "a", "b") == expected
+    assert expected.deviation == pytest.approx(0.0153, abs=1e-4)  # of 0.01, 0.02, -0.01
+
+
+def test_where_seeds_are_missing_all_count_by_welch(tmp_path):
+    # By hand: means 99.20 and 99.10, variances / n 0.01 / 4 and 0.0004 / 2 (times 1e-4 points^2).
+    a, b = [0.9910, 0.9920, 0.9920, 0.9930], [0.9909, 0.9911]
+    found = differ(tmp_path, {"accuracies": a}, {"accuracies": b})
+    va, vb = np.var(a, ddof=1) / 4, np.var(b, ddof=1) / 2
+    freedom = (va + vb) ** 2 / (va**2 / 3 + vb**2)  # Welch and Satterthwaite
+    assert 3.3 < freedom < 3.5
+    half = 2.980 * 100 * math.sqrt(va + vb)  # between t(3) = 3.182 and t(4) = 2.776
+    assert found.mean == pytest.approx(0.10)
+    assert found.high - found.mean == pytest.approx(half, rel=0.02)
+    assert found.mean - found.low == pytest.approx(half, rel=0.02)
+    assert (found.paired, found.test) == (False, "Welch, 4 and 2 seeds")
+
+
+def test_as_many_seeds_but_others_are_no_pairs(tmp_path):
+    found = differ(tmp_path, {"accuracies": [0.991, 0.993], "first": 1},
+                   {"accuracies": [0.990, 0.992]})
+    assert found.test == "Welch, 2 and 2 seeds"
+
+
+@pytest.mark.parametrize(("a", "b"), [
+    ([0.99], [0.98, 0.97]), ([0.99, 0.98], [0.99, 0.98]), ([0.99, 0.98], [0.98, 0.97])])
+def test_one_seed_or_no_spread_decides_nothing(tmp_path, a, b):
+    assert differ(tmp_path, {"accuracies": a}, {"accuracies": b}) is None
+    (verdict, words), = compare.judge_all([None])
+    assert verdict == "undecided"
+    assert "one seed" in words
+
+
+def test_a_point_is_a_percent_of_the_images_measured(tmp_path):
+    settings = {"size": 1200, "evaluated_on": "validation"}  # a sixth: 200 images, 0.5 points each
+    found = differ(tmp_path, {"accuracies": [0.95, 0.96], **settings},
+                   {"accuracies": [0.94, 0.94], **settings})
+    assert found.mean == pytest.approx(1.5)
+    assert list(compare.error_counts(read(tmp_path)["a"])) == [10, 8]  # of 200, not of 1200
+
+
+def test_other_data_are_not_compared(tmp_path):
+    write_series(tmp_path, "a", [0.99, 0.98])
+    write_series(tmp_path, "b", [0.99, 0.98], size=5)
+    with pytest.raises(runs.RunError, match=r"^a and b cannot be compared, they differ in test"):
+        compare.measure_difference(read(tmp_path), "a", "b")
+
+
+def test_holm_by_hand():
+    # Sorted 0.01, 0.02, 0.03, 0.5 times 4, 3, 2, 1, never falling, never above 1.
+    assert compare.correct([0.03, 0.01, 0.5, 0.02]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert compare.correct([0.6, 0.7]) == pytest.approx([1, 1])
+    assert list(compare.correct([])) == []
+
+
+def made_up(mean, p, deviation=0.1, paired=True):
+    return compare.Difference(mean, mean - 0.1, mean + 0.1, p, paired, "paired, 5 seeds", deviation)
+
+
+def test_verdicts_are_corrected_for_their_number():
+    assert compare.judge_all([made_up(0.2, 0.02)])[0][0] == "better"
+    assert compare.judge_all([made_up(-0.2, 0.02)])[0][0] == "worse"
+    verdicts = compare.judge_all([made_up(0.2, 0.03), None, made_up(0.2, 0.001),
+                                  made_up(0.2, 0.6)])
+    assert [verdict for verdict, _ in verdicts] == ["undecided", "undecided", "better", "undecided"]
+    assert "p = 0.06 (Holm, 3 comparisons)" in verdicts[0][1]
+
+
+@pytest.mark.parametrize(("effect", "deviation", "paired", "published"), [
+    (0.5, 1, True, 34), (1, math.sqrt(2), False, 17), (2, math.sqrt(2), False, 6)])
+def test_the_seeds_it_takes_are_those_of_the_usual_tables(effect, deviation, paired, published):
+    # 80 % power, two-sided 5 %: half a standard deviation takes 34 pairs; between two groups a
+    # whole one takes 17 each, and two take 6; `deviation` is that of a difference.
+    assert compare.seeds_to_decide(made_up(effect, 0.2, deviation, paired), 1) == published
+
+
+def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
+    assert compare.seeds_to_decide(made_up(0, 1), 1) is None
+    assert "not even 1,000 seeds" in compare.judge_all([made_up(0, 1)])[0][1]
+    few, many = (compare.seeds_to_decide(made_up(0.1, 0.2), k) for k in (1, 10))
+    assert few < many
+
+
+def test_mcnemar_by_hand():
+    # One image misread by the first alone, nine by the second alone: 2 * (1 + 10) / 2**10.
+    assert compare.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
+    assert compare.mcnemar({1, 2}, {1, 2}) == (0, 0, 1.0)
+    assert compare.mcnemar({1}, {2}) == (1, 1, 1.0)

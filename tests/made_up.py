@@ -1,0 +1,126 @@
+"""Logs and checkpoints of made-up runs, and what stands in the figures of them."""
+
+import functools
+import re
+from dataclasses import asdict, replace
+
+import numpy as np
+import torch
+
+import dataset
+import main
+import plot
+from lab import runs
+from main import RECIPES
+
+ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
+          [4176, 2, 7, 0.985], [674, 5, 3, 0.9], [2130, 4, 9, 0.75]]  # real labels of MNIST
+
+
+def made_up(seed, epochs):
+    """A history whose every number is its own, so that none can be taken for another."""
+    return [{"epoch": epoch, "learning_rate": 0.1,
+             "train_loss": 0.9 / epoch + 0.013 * seed, "train_accuracy": 1 - 0.31 / epoch**3,
+             "test_loss": 0.2 / epoch + 0.017 * seed,
+             "test_accuracy": 1 - 0.031 / epoch - 0.0011 * seed, "seconds": 1.5}
+            for epoch in range(1, epochs + 1)]
+
+
+@functools.cache
+def fingerprint(train):
+    return dataset.MNIST(dataset.DATA_DIR, train).fingerprint()
+
+
+def write_series(folder, name, accuracies, errors=(), recipe=RECIPES["lenet"], size=10_000,
+                 first=0, epochs=1, evaluated_on="test", model=None):
+    """Logs of one epoch a run, seeds from `first` on; unfinished where the recipe has more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = replace(recipe, epochs=epochs)
+    for seed, accuracy in enumerate(accuracies, start=first):
+        row = {"epoch": 1, "learning_rate": 0.1, "train_loss": 0.5, "train_accuracy": 0.9,
+               "test_loss": 0.4, "test_accuracy": accuracy, "seconds": 450.0}
+        data = {"train": {"size": 60_000}, evaluated_on: {"size": size}}
+        summary = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on,
+                   "data": data, "recipe": {**asdict(recipe), "net": recipe.net.__name__},
+                   "parameters": 61_706}
+        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", summary, [row],
+                 {"errors": list(errors)}).write_log()
+
+
+def write_curves(folder, name, seeds=1, evaluated_on="test", epochs=3, errors=(), done=None,
+                 first=0, data=None, **changes):
+    """Logs of made-up runs, in the format's own writer; returns the histories.
+
+    done: the epochs that there are so far; data: of what they were measured on, else MNIST's.
+    """
+    folder.mkdir(exist_ok=True)
+    model = re.match(r"\w+", name)[0]
+    recipe = replace(RECIPES[model], epochs=epochs, **changes)
+    histories = [made_up(seed, epochs)[:done] for seed in range(first, first + seeds)]
+    data = data or fingerprint(evaluated_on == "validation")
+    for seed, history in enumerate(histories, start=first):
+        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", {
+            "model": model, "seed": seed, "recipe": main.as_dict(recipe),
+            "evaluated_on": evaluated_on, "data": {"train": fingerprint(True), evaluated_on: data},
+            "parameters": 61_706, "environment": {}}, history, {"errors": list(errors)}).write_log()
+    return histories
+
+
+def read(folder):
+    return {name: runs.read_series(folder, name, main.DEFAULTS)
+            for name in runs.list_series(folder)}
+
+
+def draw(folder, data_dir=dataset.DATA_DIR, word=""):
+    """{file name: Figure} of all that can be drawn of a log folder and has `word` in its name."""
+    listed = plot.list_figures(read(folder), folder, folder / "none", data_dir)
+    return {name: figure for name, function in listed if word in name and (figure := function())}
+
+
+def texts(figure):
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+def images(figure):
+    """The pixels of a mosaic's images by their place: {(x, y): array}."""
+    found = {}
+    for image in figure.axes[0].images:
+        left, _, _, top = image.get_extent()
+        found[round(left, 1), round(top, 1)] = np.asarray(image.get_array())
+    return found
+
+
+def write_weights(folder, name, kind, **changes):
+    """A checkpoint of seed 0 beside its log; returns the weights."""
+    torch.manual_seed(5)
+    weights = kind().state_dict()
+    run = read(folder)[name][0]
+    content = {**run, "history": [run["final"]], "model": weights, **changes}
+    torch.save(content, folder / f"{name}-seed0.pt")
+    return weights
+
+
+def read_dots(figure):
+    """Per row: label, the seeds' dots, mean and the ends of its error bar; from the artists."""
+    ax, found = figure.axes[0], []
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    for label, line, bar in zip(ax.get_yticklabels(), dots, ax.containers, strict=True):
+        ends = bar.lines[2][0].get_segments()[0][:, 0]
+        found.append((label.get_text(), list(line.get_xdata()), bar.lines[0].get_xdata()[0],
+                      tuple(ends)))
+    return found
+
+
+def legend_labels(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def gallery(figure):
+    """The sheet of a gallery of errors cut into its images, in the order of its words."""
+    sheet = np.asarray(figure.axes[0].images[0].get_array())
+    found = []
+    for text in figure.axes[0].texts:
+        x, y = text.get_position()
+        bottom, centre = round(32 * y - 1.28), round(32 * x)  # 0.04 above the words; cells of 32
+        found.append(sheet[bottom - 28:bottom, centre - 14:centre + 14])
+    return found
