@@ -36,11 +36,10 @@ from PIL import Image
 from dataset import DATA_DIR, DataError, Distortion
 from lab import command, pictures
 from lab.command import RunError, make_folder, write_atomically
-from lab.compare import accuracies, finished, progress, read_all
+from lab.compare import accuracies, finished, finished_series, progress, read_all
 from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
 from lab.runs import count_examples, spread
-from study import effects
-from study.tables import ABLATION, ROAD
+from main import DEFAULTS, RECIPES
 
 NAMES = {  # of series, in files and titles; any other series goes by its own name
     "lenet": "LeNet", "mlp": "CustomMLP", "lenet_dropout": "LeNet_dropout",
@@ -186,12 +185,19 @@ def draw_comparison(series):
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
-def list_figures(everything, log_dir, checkpoint_dir, data_dir):
-    """Yields (file name, function that draws it) of every figure of these series.
+def draw_net(draw, title, run, paths, data_dir):
+    """Draws with `draw` the net of a run. None where no file of `paths` holds its weights."""
+    net = pictures.find_net(run, paths, DEFAULTS)
+    return None if net is None else draw(title, run, net, data_dir)
 
-    A function may return None where there is nothing to draw; it may raise DataError and RunError.
+
+def list_figures(everything, weight_dirs, data_dir):
+    """Yields the file name of each figure of these series, and a function that draws it.
+
+    everything: {name: [run, ...]}; weight_dirs: folders that may hold the weights of these runs.
+    A function returns a Figure, or None where there is nothing to draw. It may raise DataError and
+    RunError.
     """
-    from study.figures import draw_ablation, draw_effects, draw_road
     for name, series in everything.items():
         title = NAMES.get(name, name)
         for quantity in ("accuracy", "loss"):
@@ -201,23 +207,14 @@ def list_figures(everything, log_dir, checkpoint_dir, data_dir):
                    partial(pictures.draw_confusion, title, run, data_dir))
             yield (f"{title}_misclassified.png",
                    partial(pictures.draw_misclassified, title, run, data_dir))
-            weights = [folder / f"{name}-seed{run['seed']}.pt" for folder in (
-                log_dir, checkpoint_dir)]
-            yield (f"{title}_filters.png",
-                   partial(pictures.draw_filters, title, run, weights, data_dir))
-            yield (f"{title}_bitmaps.png",
-                   partial(pictures.draw_bitmaps, title, run, weights, data_dir))
-    done = {name: members for name, series in everything.items() if (members := finished(series))}
-    if done:
+            paths = [folder / f"{name}-seed{run['seed']}.pt" for folder in weight_dirs]
+            for kind, draw in (("filters", pictures.draw_filters),
+                               ("bitmaps", pictures.draw_bitmaps)):
+                yield f"{title}_{kind}.png", partial(draw_net, draw, title, run, paths, data_dir)
+    if done := finished_series(everything):
         yield "model_comparison.png", partial(draw_comparison, done)
-    if len(done.keys() & set(ABLATION)) > 1:
-        yield "ablation.png", partial(draw_ablation, done)
-    if answers := effects.answer(done):
-        yield "effects.png", partial(draw_effects, answers)
-    road = [name for name in ROAD if name in done]
-    if len(road) > 1 and "1998" in road[0]:  # the rest of it is in ablation.png
-        yield "road.png", partial(draw_road, road, done)
-    yield "samples.png", partial(pictures.draw_samples, everything, data_dir)
+    yield "samples.png", partial(
+        pictures.draw_samples, everything, data_dir, RECIPES["lenet_reg"])
 
 
 def save(figure, path):
@@ -227,6 +224,27 @@ def save(figure, path):
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     picture.quantize(dither=Image.Dither.NONE).save(buffer := io.BytesIO(), "PNG")
     write_atomically(path, buffer.getvalue())
+
+
+def draw_all(figures, out):
+    """Draws `figures`, pairs as of `list_figures`, into the folder `out`, and prints their paths.
+
+    Returns a line for each reason why figures had to be left out. Raises RunError if a file cannot
+    be written.
+    """
+    make_folder(out)
+    left_out = {}  # reason: [file name, ...]
+    with style.context(STYLE):
+        for name, draw in figures:
+            try:
+                figure = draw()
+            except (DataError, RunError) as error:
+                left_out.setdefault(str(error), []).append(name)
+                continue
+            if figure:
+                save(figure, out / name)
+                print(out / name)
+    return [f"{reason}; left out: {', '.join(names)}" for reason, names in left_out.items()]
 
 
 def parse(argv):
@@ -250,22 +268,10 @@ def parse(argv):
 def execute(argv):
     """Draws what a command line asks for; returns the exit status: 1 if anything was left out."""
     args = parse(argv)
-    everything, complaints = read_all(args.log_dir, args.names)
-    left_out = {}  # reason: [file name, ...]
+    everything, complaints = read_all(args.log_dir, args.names, DEFAULTS)
     if everything:
-        make_folder(args.out)
-        with style.context(STYLE):
-            for name, draw in list_figures(everything, args.log_dir, args.checkpoint_dir,
-                                           args.data_dir):
-                try:
-                    figure = draw()
-                except (DataError, RunError) as error:
-                    left_out.setdefault(str(error), []).append(name)
-                    continue
-                if figure:
-                    save(figure, args.out / name)
-                    print(args.out / name)
-    complaints += [f"{reason}; left out: {', '.join(names)}" for reason, names in left_out.items()]
+        figures = list_figures(everything, [args.log_dir, args.checkpoint_dir], args.data_dir)
+        complaints += draw_all(figures, args.out)
     for complaint in complaints:
         print(f"plot.py: {complaint}", file=sys.stderr)
     return 1 if complaints else 0

@@ -18,13 +18,12 @@ from scipy import stats
 from lab import runs
 from lab.command import RunError
 from lab.runs import count_examples, spread
-from main import DEFAULTS
 
 LEVEL = 0.05  # a difference counts where its p, corrected for the number of them, is below this
 MANY = 1000  # seeds; what would take more is not worth a number
 
 
-def read_all(log_dir, names=()):
+def read_all(log_dir, names, defaults):
     """The series named, or all of a folder, as {name: [run, ...]}, and a line for each left out."""
     found, complaints = {}, []
     there = runs.list_series(log_dir)
@@ -32,7 +31,7 @@ def read_all(log_dir, names=()):
         try:
             if name not in there:
                 raise RunError(f"{log_dir}: no series {name}; there are {', '.join(there)}")
-            found[name] = runs.read_series(log_dir, name, DEFAULTS)
+            found[name] = runs.read_series(log_dir, name, defaults)
         except RunError as error:
             complaints.append(str(error))
     return found, complaints
@@ -40,6 +39,11 @@ def read_all(log_dir, names=()):
 
 def finished(series):
     return [run for run in series if run["complete"]]
+
+
+def finished_series(found):
+    """The finished runs of every series of `found` that has any: {name: [run, ...]}."""
+    return {name: done for name, series in found.items() if (done := finished(series))}
 
 
 def progress(run):
@@ -209,7 +213,7 @@ def find_plain(name, found):
 
 def overview(everything):
     """A table of every series that has a finished run, and the unfinished runs below it; text."""
-    found = {name: done for name, series in everything.items() if (done := finished(series))}
+    found = finished_series(everything)
     plain = {name: base for name in found if (base := find_plain(name, found))}
     differences = [measure_difference(found, name, base) for name, base in plain.items()]
     judged = dict(zip(plain, zip(differences, judge_all(differences), strict=True), strict=True))
@@ -236,11 +240,11 @@ def overview(everything):
     return "\n".join(lines)
 
 
-def find_series(name, log_dir):
+def find_series(name, log_dir, defaults):
     """The finished runs of a series, given as its name or as folder/name. Raises RunError."""
     path = Path(name)
     folder = log_dir if path.name == name else path.parent
-    found, complaints = read_all(folder, [path.name])
+    found, complaints = read_all(folder, [path.name], defaults)
     if complaints:
         raise RunError(complaints[0])
     series = finished(found[path.name])

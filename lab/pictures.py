@@ -16,9 +16,7 @@ from torch import nn
 from dataset import CLASSES, MNIST, SIDE, Distortion, hold_out, make_transform
 from lab import runs
 from lab.command import RunError
-from main import DEFAULTS, RECIPES
 from model import BitmapDistance, load_net
-from study.tables import DOUBTFUL_LABELS
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
@@ -26,6 +24,10 @@ WIDTH = 8.3  # inches: 830 pixels in a README, at 100 to the inch
 MAX_GALLERY = 100  # errors shown, of a net that has more
 MAX_MAPS = 6  # of the first layer
 WORDS = {"test": "test images", "validation": "held-out images"}  # by what runs are measured on
+# Test images of MNIST whose given label fewer than 3 of 5 reviewers kept: Northcutt, Athalye and
+# Mueller 2021, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks".
+DOUBTFUL_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527,
+                   9679, 9729)
 MNIST_TEST = {"size": 10_000, "images_crc32": 3838467927, "labels_crc32": 152820446}
 
 
@@ -67,7 +69,7 @@ def show_image(ax, image, x, y, limit=None):
     ax.imshow(np.asarray(image), extent=box, **colours)
 
 
-def draw_samples(series, data_dir):
+def draw_samples(series, data_dir, recipe):
     """The first of each class beside six of its distortions. A Figure.
 
     None where no run of these series was trained on the images in `data_dir`.
@@ -75,7 +77,6 @@ def draw_samples(series, data_dir):
     dataset, fingerprint = read_images(data_dir, train=True)
     if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
         return None
-    recipe = RECIPES["lenet_reg"]
     distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -154,14 +155,14 @@ def draw_misclassified(name, run, data_dir):
     return figure
 
 
-def find_net(run, paths):
+def find_net(run, paths, defaults):
     """The net of the first of the checkpoints `paths` that is of this run; None if none is.
 
     Raises RunError if one is damaged.
     """
     for path in paths:
         if path.exists():
-            saved = runs.read_checkpoint(path, DEFAULTS)
+            saved = runs.read_checkpoint(path, defaults)
             last = saved.get("history", [run["final"]])[-1]  # published weights have none
             same = saved["seed"] == run["seed"] and last == run["final"]
             if same and not runs.find_differences(saved, run):
@@ -170,14 +171,12 @@ def find_net(run, paths):
     return None
 
 
-def draw_filters(name, run, paths, data_dir):
+def draw_filters(name, run, net, data_dir):
     """The first convolution: kernels, and what they make of the first image measured. A Figure.
 
-    None where the net has no convolution, or `paths` hold no weights of this run.
+    None where the net has no convolution.
     """
-    net = find_net(run, paths)
-    convolutions = [] if net is None else [
-        layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][:2]
+    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][:2]
     if not convolutions:
         return None
     seen = {}
@@ -203,12 +202,11 @@ def draw_filters(name, run, paths, data_dir):
     return figure
 
 
-def draw_bitmaps(name, run, paths, data_dir):
+def draw_bitmaps(name, run, net, data_dir):
     """What F6 answers for the first digit of each class, and the bitmap it should be. A Figure.
 
-    None where the net measures no distance to bitmaps, or `paths` hold no weights of this run.
+    None where the net measures no distance to bitmaps.
     """
-    net = find_net(run, paths)
     output = getattr(net, "output", None)
     if not isinstance(output, BitmapDistance):
         return None

@@ -1,68 +1,82 @@
-"""Fills the README's blocks from logs/report/."""
+"""Makes the report from logs/report/: the tables in README.md and docs/*.md, and img/report/.
+
+    python -m study
+
+Run it in the folder of the repository. It replaces what stands between `<!-- name -->` and
+`<!-- /name -->` in the pages. The same logs and library versions give the same bytes.
+"""
 
 import re
+import sys
 from pathlib import Path
 
-from lab import compare
-from lab.command import RunError
-from lab.compare import finished
-from study.tables import (
-    ablation_table,
-    calibration_table,
-    cost,
-    effects_table,
-    paired_tests,
-    parameter_tables,
-    published_table,
-    results_table,
-    road_table,
-    robustness_table,
-    sampling_error,
-    seeds_table,
-)
+import plot
+from dataset import DATA_DIR
+from lab import command, compare
+from lab.command import RunError, write_atomically
+from main import DEFAULTS
+from study import figures, tables
 
-HERE = Path(__file__).parent.parent
-README, REPORT = HERE / "README.md", HERE / "logs" / "report"
-EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the README compares these
+LOGS, FIGURES = Path("logs/report"), Path("img/report")
 
 
-def fill(text, blocks):
-    """`text` with all between `<!-- name -->` and `<!-- /name -->` replaced, for each block."""
+def read_logs():
+    """Reads the runs on the test set, on held-out images, and the repeated ones.
+
+    Returns three dicts {name: [run, ...]}. Raises RunError if any run cannot be read.
+    """
+    found = []
+    for folder in (LOGS, LOGS / "validation", LOGS / "again"):
+        series, complaints = compare.read_all(folder, [], DEFAULTS)
+        if complaints:
+            raise RunError(complaints[0])
+        found.append(series)
+    return found
+
+
+def read_pages():
+    """Reads README.md and docs/*.md: {path: text}."""
+    paths = [*Path().glob("README.md"), *sorted(Path().glob("docs/*.md"))]
+    return {path: path.read_text("utf-8") for path in paths}
+
+
+def fill(pages, blocks):
+    """Puts each of `blocks` ({name: text}) between its markers in `pages` ({path: text}).
+
+    Raises RunError if a block does not stand exactly once over all pages.
+    """
     for name, block in blocks.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        text, count = re.subn(pattern, lambda m, block=block: f"{m[1]}{block}\n{m[2]}", text,
-                              flags=re.DOTALL)
-        if count != 1:
-            raise RunError(f"README.md: needs one pair of markers <!-- {name} -->, has {count}")
-    return text
+        pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- /{name} -->", re.DOTALL)
+        places = [str(path) for path, text in pages.items() for _ in pattern.findall(text)]
+        if len(places) != 1:
+            raise RunError(f"{', '.join(places) or 'README.md, docs/'}: the block <!-- {name} --> "
+                           f"must stand exactly once, not {len(places)} times")
+        whole = f"<!-- {name} -->\n{block}\n<!-- /{name} -->"
+        pages = {path: pattern.sub(lambda _, whole=whole: whole, text)
+                 for path, text in pages.items()}
+    return pages
 
 
-def read_report(log_dir):
-    """The finished runs of every series in a folder; raises RunError if any cannot be read."""
-    found, complaints = compare.read_all(log_dir)
-    if complaints:
-        raise RunError(complaints[0])
-    return {name: done for name, series in found.items() if (done := finished(series))}
+def execute(argv):
+    """Fills the pages, draws the figures; returns the exit status: 1 if a figure was left out."""
+    command.Parser("study", __doc__).parse_args(argv)
+    everything, held_out, again = read_logs()
+    finished = compare.finished_series(everything)
+    blocks = tables.make_blocks(finished, *map(compare.finished_series, (held_out, again)))
+    for path, text in fill(read_pages(), blocks).items():
+        write_atomically(path, text.encode())
+        print(path)
+    complaints = plot.draw_all([*plot.list_figures(everything, [LOGS], DATA_DIR),
+                                *figures.list_figures(finished)], FIGURES)
+    for complaint in complaints:
+        print(f"study: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
 
 
-def render(text, log_dir=REPORT):
-    """The README's text with every table made anew from the logs in `log_dir`."""
-    series, held_out, again = (read_report(log_dir / folder)
-                               for folder in ("", "validation", "again"))
-    example = compare.compare({name: held_out[name] for name in EXAMPLE})
-    return fill(text, {
-        "example": f"```\n{example}\n```",
-        "parameters": parameter_tables(),
-        "results": results_table(series),
-        "published": published_table(series),
-        "road": road_table(series),
-        "ablation": ablation_table(series),
-        "effects": effects_table(series),
-        "calibration": calibration_table(series, again),
-        "robustness": robustness_table(series, again),
-        "tests": paired_tests(series),
-        "sampling": sampling_error(series),
-        "seeds": seeds_table(series),
-        "validation": seeds_table(held_out),
-        "cost": cost(series, held_out),
-    })
+def main(argv=None):
+    """Runs the command line `argv`; returns the exit status."""
+    return command.run("study", execute, argv, RunError)
+
+
+if __name__ == "__main__":
+    command.start(main)

@@ -1,5 +1,7 @@
 """The figures that only this repository's own report needs."""
 
+from functools import partial
+
 from matplotlib.figure import Figure
 
 from lab.compare import LEVEL
@@ -47,3 +49,14 @@ def draw_road(names, series):
     """These of the road's series, from LeNet-5 as published to today's; a Figure."""
     rows = [(f"{NAMES[name]}\n{ROAD[name]}", series[name]) for name in names]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
+
+
+def list_figures(series):
+    """Yields (file name, function that draws it) of these figures, from {name: [finished run]}."""
+    if len(series.keys() & set(ABLATION)) > 1:
+        yield "ablation.png", partial(draw_ablation, series)
+    if answers := effects.answer(series):
+        yield "effects.png", partial(draw_effects, answers)
+    road = [name for name in ROAD if name in series]
+    if len(road) > 1 and "1998" in road[0]:  # the rest of it is in ablation.png
+        yield "road.png", partial(draw_road, road, series)

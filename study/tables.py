@@ -9,6 +9,7 @@ import model
 from lab import compare
 from lab.compare import accuracies, error_counts, extent
 from lab.evaluate import calibration_error
+from lab.pictures import DOUBTFUL_LABELS
 from lab.runs import spread
 from main import RECIPES
 from study import effects
@@ -26,11 +27,8 @@ ROAD = {
 PUBLISHED = {"lenet_1998": ("60,000 images", 0.95),
              "lenet_1998-augment": ("distorted images too", 0.8)}
 PUBLISHED_WITHIN = 0.1
+EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the pages show how these are compared
 CALIBRATED = ("lenet", "lenet_reg", "lenet_record")
-# Test images of MNIST whose given label fewer than 3 of 5 reviewers kept: Northcutt, Athalye and
-# Mueller 2021, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks".
-DOUBTFUL_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527,
-                   9679, 9729)
 
 
 def table(header, rows):
@@ -238,3 +236,28 @@ def cost(series, held_out):
         seconds = sum(row["seconds"] for run in all_runs for row in run["history"])
         counted.append(f"{len(all_runs)} runs, {seconds / 3600:.1f} hours")
     return f"By their logs: on the test set {counted[0]}; on held-out images {counted[1]}."
+
+
+def make_blocks(series, held_out, again):
+    """Every table and paragraph that the pages take from the logs, in Markdown: {name: text}.
+
+    Each argument is {name: [finished run, ...]}: runs measured on the test set, runs measured on
+    held-out images, and runs that repeat some of `series`.
+    """
+    example = compare.compare({name: held_out[name] for name in EXAMPLE})
+    return {
+        "example": f"```\n{example}\n```",
+        "parameters": parameter_tables(),
+        "results": results_table(series),
+        "published": published_table(series),
+        "road": road_table(series),
+        "ablation": ablation_table(series),
+        "effects": effects_table(series),
+        "calibration": calibration_table(series, again),
+        "robustness": robustness_table(series, again),
+        "tests": paired_tests(series),
+        "sampling": sampling_error(series),
+        "seeds": seeds_table(series),
+        "validation": seeds_table(held_out),
+        "cost": cost(series, held_out),
+    }

@@ -8,16 +8,14 @@ import numpy as np
 import torch
 
 import dataset
-import main
-import plot
 from lab import runs
-from main import RECIPES
+from main import DEFAULTS, RECIPES
 
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
           [4176, 2, 7, 0.985], [674, 5, 3, 0.9], [2130, 4, 9, 0.75]]  # real labels of MNIST
 
 
-def made_up(seed, epochs):
+def make_history(seed, epochs):
     """A history whose every number is its own, so that none can be taken for another."""
     return [{"epoch": epoch, "learning_rate": 0.1,
              "train_loss": 0.9 / epoch + 0.013 * seed, "train_accuracy": 1 - 0.31 / epoch**3,
@@ -28,53 +26,65 @@ def made_up(seed, epochs):
 
 @functools.cache
 def fingerprint(train):
+    """That of MNIST's training images, or of its test images."""
     return dataset.MNIST(dataset.DATA_DIR, train).fingerprint()
 
 
-def write_series(folder, name, accuracies, errors=(), recipe=RECIPES["lenet"], size=10_000,
-                 first=0, epochs=1, evaluated_on="test", model=None):
-    """Logs of one epoch a run, seeds from `first` on; unfinished where the recipe has more."""
+def write_runs(folder, name, histories, recipe, data, evaluated_on="test", model=None, first=0,
+               errors=()):
+    """Writes the logs of a run for each of `histories`, with seeds from `first` on."""
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = replace(recipe, epochs=epochs)
-    for seed, accuracy in enumerate(accuracies, start=first):
-        row = {"epoch": 1, "learning_rate": 0.1, "train_loss": 0.5, "train_accuracy": 0.9,
-               "test_loss": 0.4, "test_accuracy": accuracy, "seconds": 450.0}
-        data = {"train": {"size": 60_000}, evaluated_on: {"size": size}}
-        summary = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on,
-                   "data": data, "recipe": {**asdict(recipe), "net": recipe.net.__name__},
-                   "parameters": 61_706}
-        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", summary, [row],
+    for seed, history in enumerate(histories, start=first):
+        summary = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on, "data": data,
+                   "recipe": {**asdict(recipe), "net": recipe.net.__name__},
+                   "parameters": 61_706, "environment": {}}
+        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", summary, history,
                  {"errors": list(errors)}).write_log()
 
 
-def write_curves(folder, name, seeds=1, evaluated_on="test", epochs=3, errors=(), done=None,
-                 first=0, data=None, **changes):
-    """Logs of made-up runs, in the format's own writer; returns the histories.
+def write_series(folder, name, accuracies, recipe=RECIPES["lenet"], size=10_000, epochs=1,
+                 evaluated_on="test", **options):
+    """Writes a log of one epoch for each accuracy; unfinished where `epochs` is more than 1.
 
-    done: the epochs that there are so far; data: of what they were measured on, else MNIST's.
+    size: of the data that were measured on. options: of `write_runs`.
     """
-    folder.mkdir(exist_ok=True)
+    histories = [[{"epoch": 1, "learning_rate": 0.1, "train_loss": 0.5, "train_accuracy": 0.9,
+                   "test_loss": 0.4, "test_accuracy": accuracy, "seconds": 450.0}]
+                 for accuracy in accuracies]
+    data = {"train": {"size": 60_000}, evaluated_on: {"size": size}}
+    write_runs(folder, name, histories, replace(recipe, epochs=epochs), data, evaluated_on,
+               **options)
+
+
+def write_curves(folder, name, seeds=1, evaluated_on="test", epochs=3, done=None, first=0,
+                 data=None, errors=(), **changes):
+    """Writes logs of several epochs, of the model that `name` begins with; returns the histories.
+
+    done: the number of epochs so far, if not all. data: the fingerprint of what was measured on, if
+    not MNIST's. changes: of the recipe.
+    """
     model = re.match(r"\w+", name)[0]
-    recipe = replace(RECIPES[model], epochs=epochs, **changes)
-    histories = [made_up(seed, epochs)[:done] for seed in range(first, first + seeds)]
-    data = data or fingerprint(evaluated_on == "validation")
-    for seed, history in enumerate(histories, start=first):
-        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", {
-            "model": model, "seed": seed, "recipe": main.as_dict(recipe),
-            "evaluated_on": evaluated_on, "data": {"train": fingerprint(True), evaluated_on: data},
-            "parameters": 61_706, "environment": {}}, history, {"errors": list(errors)}).write_log()
+    histories = [make_history(seed, epochs)[:done] for seed in range(first, first + seeds)]
+    data = {"train": fingerprint(True),
+            evaluated_on: data or fingerprint(evaluated_on == "validation")}
+    write_runs(folder, name, histories, replace(RECIPES[model], epochs=epochs, **changes), data,
+               evaluated_on, model, first, errors)
     return histories
 
 
+def write_weights(folder, name, kind, **changes):
+    """Writes a checkpoint of seed 0 beside its log; returns the weights."""
+    torch.manual_seed(5)
+    weights = kind().state_dict()
+    run = read(folder)[name][0]
+    content = {**run, "history": [run["final"]], "model": weights, **changes}
+    torch.save(content, folder / f"{name}-seed0.pt")
+    return weights
+
+
 def read(folder):
-    return {name: runs.read_series(folder, name, main.DEFAULTS)
+    return {name: runs.read_series(folder, name, DEFAULTS)
             for name in runs.list_series(folder)}
-
-
-def draw(folder, data_dir=dataset.DATA_DIR, word=""):
-    """{file name: Figure} of all that can be drawn of a log folder and has `word` in its name."""
-    listed = plot.list_figures(read(folder), folder, folder / "none", data_dir)
-    return {name: figure for name, function in listed if word in name and (figure := function())}
 
 
 def texts(figure):
@@ -88,16 +98,6 @@ def images(figure):
         left, _, _, top = image.get_extent()
         found[round(left, 1), round(top, 1)] = np.asarray(image.get_array())
     return found
-
-
-def write_weights(folder, name, kind, **changes):
-    """A checkpoint of seed 0 beside its log; returns the weights."""
-    torch.manual_seed(5)
-    weights = kind().state_dict()
-    run = read(folder)[name][0]
-    content = {**run, "history": [run["final"]], "model": weights, **changes}
-    torch.save(content, folder / f"{name}-seed0.pt")
-    return weights
 
 
 def read_dots(figure):

@@ -16,13 +16,15 @@ import main
 import plot
 import predict
 import report
+from study import __main__ as study
 
 ROOT = Path(main.__file__).parent
 README = (ROOT / "README.md").read_text("utf-8")
 # Loops are unrolled; the two commands that set everything up are .ci/run's to try.
 LOOPS = re.findall(r"^for model in (.+?); do (?:\S+ )?(python .+?); done$", README, re.MULTILINE)
 SHOWN = re.findall(r"(?:^|`)(?:OMP_NUM_THREADS=1 )?"
-                   r"(python (?:main|plot|report|predict|draw|model|dataset)\.py[^`&\n]*)",
+                   r"(python (?:(?:main|plot|report|predict|draw|model|dataset)\.py|-m study)"
+                   r"[^`&\n]*)",
                    README, re.MULTILINE)
 COMMANDS = sorted({*(command.strip() for command in SHOWN), *(
     command.replace("$model", model) for models, command in LOOPS for model in models.split())})
@@ -40,13 +42,12 @@ def workplace(tmp_path, monkeypatch, small_idx, digits):
     for name in ("photo.png", "scan.jpg"):
         Image.fromarray(digits["test"][0][0]).save(name)
     shutil.copy(ROOT / "README.md", "README.md")
-    monkeypatch.setattr(report, "README", Path("README.md"))
     return small_idx
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
-    _, script, *argv = shlex.split(command.replace("$INDEX", "1"))
+    _, script, *argv = shlex.split(command.replace("-m ", "").replace("$INDEX", "1"))
     if script == "main.py":
         shutil.rmtree("logs/report")  # so that no seed counts as complete
         few = ["--epochs", "1", "--data-dir", str(workplace), "--device", "cpu"]
@@ -57,7 +58,9 @@ def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
         runpy.run_path(str(ROOT / script), run_name="__main__")
     else:
         modules = {"plot.py": plot, "report.py": report, "predict.py": predict,
-                   "dataset.py": dataset, "draw.py": draw}
+                   "dataset.py": dataset, "draw.py": draw, "study": study}
+        if script == "study":  # all figures of the report would take half a minute
+            monkeypatch.setattr(plot, "save", lambda figure, path: path.touch())
         argv += ["--help"] if script == "draw.py" else []  # else it would serve for ever
         assert modules[script].main(argv) == 0
     captured = capsys.readouterr()
@@ -66,9 +69,9 @@ def test_command_of_the_readme(command, workplace, monkeypatch, capsys):
 
 
 def test_there_are_commands_to_run():
-    scripts = {command.split()[1] for command in COMMANDS}
+    scripts = {command.replace("-m ", "").split()[1] for command in COMMANDS}
     assert scripts == {"main.py", "model.py", "dataset.py", "plot.py", "report.py", "predict.py",
-                       "draw.py"}
+                       "draw.py", "study"}
     assert len(LOOPS) == 3
 
 

@@ -82,8 +82,8 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
 @pytest.mark.parametrize(("names", "status", "words"), [
     (["lenet"], 2, "lenet alone: give two series or more"),
     (["lenet", "lenet"], 2, "with itself"),
-    (["--readme", "--log-dir", "logs"], 2, "--readme takes all of logs/report"),
-    (["--readme", "lenet", "other"], 2, "--readme takes all of logs/report"),
+    (["--readme", "--log-dir", "logs"], 2, "unrecognized arguments: --readme"),
+    (["--readme", "lenet", "other"], 2, "unrecognized arguments: --readme"),
     (["lenet", "missing"], 1, "logs: no series missing; there are lenet, other, part"),
     (["lenet", "other"], 1, "other and lenet cannot be compared, they differ in test"),
     (["lenet", "part"], 1, "logs: part has no finished run (seed 0: 1 of 5 epochs so far)"),

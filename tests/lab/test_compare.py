@@ -88,15 +88,15 @@ def test_holm_by_hand():
     assert list(compare.correct([])) == []
 
 
-def made_up(mean, p, deviation=0.1, paired=True):
+def make_difference(mean, p, deviation=0.1, paired=True):
     return compare.Difference(mean, mean - 0.1, mean + 0.1, p, paired, "paired, 5 seeds", deviation)
 
 
 def test_verdicts_are_corrected_for_their_number():
-    assert compare.judge_all([made_up(0.2, 0.02)])[0][0] == "better"
-    assert compare.judge_all([made_up(-0.2, 0.02)])[0][0] == "worse"
-    verdicts = compare.judge_all([made_up(0.2, 0.03), None, made_up(0.2, 0.001),
-                                  made_up(0.2, 0.6)])
+    assert compare.judge_all([make_difference(0.2, 0.02)])[0][0] == "better"
+    assert compare.judge_all([make_difference(-0.2, 0.02)])[0][0] == "worse"
+    verdicts = compare.judge_all([make_difference(0.2, 0.03), None, make_difference(0.2, 0.001),
+                                  make_difference(0.2, 0.6)])
     assert [verdict for verdict, _ in verdicts] == ["undecided", "undecided", "better", "undecided"]
     assert "p = 0.06 (Holm, 3 comparisons)" in verdicts[0][1]
 
@@ -106,13 +106,13 @@ def test_verdicts_are_corrected_for_their_number():
 def test_the_seeds_it_takes_are_those_of_the_usual_tables(effect, deviation, paired, published):
     # 80 % power, two-sided 5 %: half a standard deviation takes 34 pairs; between two groups a
     # whole one takes 17 each, and two take 6; `deviation` is that of a difference.
-    assert compare.seeds_to_decide(made_up(effect, 0.2, deviation, paired), 1) == published
+    assert compare.seeds_to_decide(make_difference(effect, 0.2, deviation, paired), 1) == published
 
 
 def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
-    assert compare.seeds_to_decide(made_up(0, 1), 1) is None
-    assert "not even 1,000 seeds" in compare.judge_all([made_up(0, 1)])[0][1]
-    few, many = (compare.seeds_to_decide(made_up(0.1, 0.2), k) for k in (1, 10))
+    assert compare.seeds_to_decide(make_difference(0, 1), 1) is None
+    assert "not even 1,000 seeds" in compare.judge_all([make_difference(0, 1)])[0][1]
+    few, many = (compare.seeds_to_decide(make_difference(0.1, 0.2), k) for k in (1, 10))
     assert few < many
 
 

@@ -9,11 +9,10 @@ import torch
 from conftest import write_idx_folder
 from made_up import (
     ERRORS,
-    draw,
     fingerprint,
     gallery,
     images,
-    made_up,
+    make_history,
     read,
     texts,
     write_curves,
@@ -21,10 +20,9 @@ from made_up import (
 )
 
 import dataset
-import plot
 from lab import pictures, runs
+from main import DEFAULTS, RECIPES
 from model import FIGURE_3, CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998, squash
-from study import tables
 
 
 @pytest.fixture
@@ -34,12 +32,19 @@ def record(tmp_path):
     return tmp_path / "logs", write_weights(tmp_path / "logs", "lenet_record", LeNet5)
 
 
+def draw_net(draw, folder, name, data_dir=dataset.DATA_DIR):
+    """What `draw` makes of seed 0 of a series, and of its weights in the same folder."""
+    run = read(folder)[name][0]
+    net = pictures.find_net(run, [folder / f"{name}-seed0.pt"], DEFAULTS)
+    return draw(name, run, net, data_dir)
+
+
 def test_samples_are_training_digits_and_their_distortions(digits):
     train_images, labels = digits["train"]
     torch.manual_seed(123)  # a state that no drawing leaves behind
     state = torch.get_rng_state()
     shown = images(pictures.draw_samples(
-        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR))
+        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR, RECIPES["lenet_reg"]))
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's chance is touched
     assert len(shown) == 70
     for digit in range(10):
@@ -107,7 +112,7 @@ def test_held_out_images_are_those_of_the_held_out_sixth(digits, tmp_path):
 
 
 def test_the_doubtful_labels_are_those_published():
-    assert sorted(tables.DOUBTFUL_LABELS) == [947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558,
+    assert sorted(pictures.DOUBTFUL_LABELS) == [947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558,
                                               5937, 6651, 6783, 8527, 9679, 9729]
 
 
@@ -127,7 +132,7 @@ def test_a_perfect_net_and_a_hopeless_one_can_be_drawn(digits, count):
 def test_filters_are_the_first_layer_at_work(digits, record):
     folder, weights = record
     image = digits["test"][0][0]
-    shown = images(draw(folder, word="filters")["LeNet_record_filters.png"])
+    shown = images(draw_net(pictures.draw_filters, folder, "lenet_record"))
     inputs = (np.pad(image / 255, 2) - 0.1307) / 0.3081
     np.testing.assert_allclose(shown.pop((1.0, 0.0)), inputs, atol=1e-5)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))  # (28, 28, 5, 5)
@@ -146,9 +151,8 @@ def test_filters_of_any_net_with_a_convolution(digits, tmp_path):
     weights = write_weights(tmp_path, "lenet_wide", lambda: LeNetWide(0.5))
     write_curves(tmp_path, "mlp")
     write_weights(tmp_path, "mlp", CustomMLP)
-    drawn = draw(tmp_path, word="filters")
-    assert list(drawn) == ["LeNet_wide_filters.png"]
-    shown = images(drawn["LeNet_wide_filters.png"])
+    assert draw_net(pictures.draw_filters, tmp_path, "mlp") is None
+    shown = images(draw_net(pictures.draw_filters, tmp_path, "lenet_wide"))
     inputs = np.pad((digits["test"][0][0] / 255 - 0.1307) / 0.3081, 2)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))
     response = (windows * weights["conv1.weight"][0, 0].numpy()).sum((2, 3))
@@ -164,7 +168,7 @@ def test_bitmaps_and_what_f6_answers(digits, tmp_path, name):
     write_weights(tmp_path, name, LeNet1998)
     net = LeNet1998()
     net.load_state_dict(torch.load(tmp_path / f"{name}-seed0.pt")["model"])
-    figure = draw(tmp_path, word="bitmaps")[f"{plot.NAMES[name]}_bitmaps.png"]
+    figure = draw_net(pictures.draw_bitmaps, tmp_path, name)
     shown, words = images(figure), texts(figure)[4:]
     assert len(shown) == 30
     for digit in range(10):
@@ -190,7 +194,7 @@ def test_bitmaps_and_what_f6_answers(digits, tmp_path, name):
 def test_no_bitmaps_of_a_net_without(tmp_path, name, kind):
     write_curves(tmp_path, name)
     write_weights(tmp_path, name, kind)
-    assert draw(tmp_path, word="bitmaps") == {}
+    assert draw_net(pictures.draw_bitmaps, tmp_path, name) is None
 
 
 def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
@@ -200,17 +204,18 @@ def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
     data = dataset.MNIST(data_dir, False).fingerprint()
     write_curves(tmp_path / "logs", "lenet_1998", data=data)
     write_weights(tmp_path / "logs", "lenet_1998", LeNet1998)
-    figure = draw(tmp_path / "logs", data_dir, "bitmaps")["LeNet_1998_bitmaps.png"]
+    figure = draw_net(pictures.draw_bitmaps, tmp_path / "logs", "lenet_1998", data_dir)
     assert len(images(figure)) == 3 * len(set(labels[:20] % 3))
 
 
 @pytest.mark.parametrize("changes", [
     {"seed": 1}, {"evaluated_on": "validation"}, {"data": {}}, {"recipe": {"net": "LeNet5"}},
-    {"history": made_up(1, 3)}])
+    {"history": make_history(1, 3)}])
 def test_weights_of_another_run_are_not_shown(record, changes):
-    assert draw(record[0], word="filters")
+    paths, run = [record[0] / "lenet_record-seed0.pt"], read(record[0])["lenet_record"][0]
+    assert pictures.find_net(run, paths, DEFAULTS)
     write_weights(record[0], "lenet_record", LeNet5, **changes)
-    assert draw(record[0], word="filters") == {}
+    assert pictures.find_net(run, paths, DEFAULTS) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", {"model": {"fc1": torch.zeros(2)}}, [1]])
@@ -222,4 +227,4 @@ def test_broken_weights_are_named(record, content):
         torch.save(content, path)
     fault = f"^{re.escape(str(path))}: damaged, or not a checkpoint of main.py \\("
     with pytest.raises(runs.RunError, match=fault):
-        pictures.find_net(read(record[0])["lenet_record"][0], [path])
+        pictures.find_net(read(record[0])["lenet_record"][0], [path], DEFAULTS)

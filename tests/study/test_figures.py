@@ -6,11 +6,16 @@ import statistics
 import numpy as np
 import pytest
 from conftest import ROOT
-from made_up import draw, legend_labels, read, read_dots, texts, write_curves
+from made_up import legend_labels, read, read_dots, texts, write_curves
 
 import plot
 from lab.compare import accuracies
 from study import effects, figures
+
+
+def draw(folder):
+    """{file name: Figure} of the runs in a folder."""
+    return {name: function() for name, function in figures.list_figures(read(folder))}
 
 
 def test_ablation_shows_every_seed_the_mean_and_the_extremes(tmp_path):
@@ -47,7 +52,7 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
                      for history in write_curves(tmp_path, name, seeds, epochs=seeds)]
               for seeds, name in enumerate(steps, start=1)}
     write_curves(tmp_path, "mlp")  # not part of it
-    rows = read_dots(draw(tmp_path, word="road")["road.png"])
+    rows = read_dots(draw(tmp_path)["road.png"])
     assert [label for label, *_ in rows] == [
         "LeNet_1998\nas published", "LeNet_1998_dense\nevery map of C3 reads all six",
         "LeNet\n30 epochs instead of 20",
@@ -61,7 +66,7 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
 def test_no_road_without_two_of_its_nets_and_one_of_1998(tmp_path, names):
     for name in names:
         write_curves(tmp_path, name)
-    assert draw(tmp_path, word="road") == {}
+    assert "road.png" not in draw(tmp_path)
 
 
 def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):

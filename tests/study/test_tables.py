@@ -2,13 +2,10 @@
 
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 from made_up import read, write_series
 
-from lab import runs
 from main import RECIPES
-from study import __main__ as study
 from study import effects, tables
 
 
@@ -17,7 +14,7 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
                 "lenet_dropout": [0.9915, 0.9905, 0.9917]}
     for name, values in accuracy.items():
         errors = [[i, 0, 1, 0.5] for i in range(round(10_000 * (1 - values[0])))]
-        write_series(tmp_path, name, values, errors, RECIPES[name])
+        write_series(tmp_path, name, values, RECIPES[name], errors=errors)
     write_series(tmp_path, "lenet_reg-dropout0.0", [0.5], model="lenet_reg")
     series = read(tmp_path)
     text = tables.results_table(series)
@@ -108,17 +105,6 @@ def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
     assert row == ["distorted images too", "0.80 ± 0.10", "`lenet_1998-augment`",
                    "**0.80 ± 0.03** (2)", "80.0 (78 to 82)", "inside", "2 of 2"]
     assert rows_of(tables.published_table({})) == []
-
-
-def test_the_readme_shows_what_the_logs_say():
-    text = study.README.read_text("utf-8")
-    assert study.render(text) == text
-    assert len(np.unique(tables.DOUBTFUL_LABELS)) == 15
-
-
-def test_markers_that_are_missing_are_named():
-    with pytest.raises(runs.RunError, match="<!-- results -->"):
-        study.fill("no markers", {"results": "x"})
 
 
 def test_calibration_counts_every_log_that_has_it(tmp_path):

@@ -1,0 +1,106 @@
+"""`python -m study`: the pages and the figures that it writes, and its faults."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from made_up import write_curves
+
+import plot
+from lab import compare
+from lab.command import RunError
+from study import __main__ as study
+from study import effects, tables
+
+NAMES = [*effects.NETS.values(), "mlp", "lenet_record", "lenet_1998"]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """A repository with made-up logs, a README and one more page; the figures' files are empty."""
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        write_curves(study.LOGS, name, seeds=2)
+    for name in tables.EXAMPLE:
+        write_curves(study.LOGS / "validation", name, evaluated_on="validation")
+    write_curves(study.LOGS / "again", "lenet", seeds=2)
+    for path in (study.LOGS / "again").glob("*.json"):
+        text = path.read_text("utf-8").replace('"environment": {}', '"environment": {"cpu": "x"}')
+        path.write_text(text, "utf-8")
+    names = re.findall(r"<!-- /(\w+) -->", (ROOT / "README.md").read_text("utf-8"))
+    Path("docs").mkdir()
+    for page, blocks in (("README.md", names[:5]), ("docs/more.md", names[5:])):
+        Path(page).write_text("# Title\n" + "".join(
+            f"<!-- {name} -->\nold\n<!-- /{name} -->\nwords\n" for name in blocks), "utf-8")
+    monkeypatch.setattr(plot, "save", lambda figure, path: path.touch())
+    return tmp_path
+
+
+def read_pages():
+    return [Path(page).read_text("utf-8") for page in ("README.md", "docs/more.md")]
+
+
+def test_the_readme_shows_what_the_logs_say(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    pages = study.read_pages()
+    blocks = tables.make_blocks(*map(compare.finished_series, study.read_logs()))
+    assert study.fill(pages, blocks) == pages
+
+
+def test_pages_are_filled_and_figures_drawn(workplace, capsys):
+    write_curves(study.LOGS, "lenet_wide", done=1)  # unfinished: curves, but in no table
+    assert study.main([]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    drawn = {path.name for path in study.FIGURES.iterdir()}
+    assert {"ablation.png", "effects.png", "road.png", "model_comparison.png", "samples.png",
+            "LeNet_confusion_matrix.png", "LeNet_wide_loss_plot.png"} <= drawn
+    assert out.split() == [str(Path("README.md")), str(Path("docs/more.md")), *(
+        line for line in out.split() if Path(line).parent == study.FIGURES)]
+    assert {Path(line).name for line in out.split()[2:]} == drawn
+    pages = read_pages()
+    assert all(page.count("# Title") == 1 and "old" not in page for page in pages)
+    assert "| `lenet` | 61,706 | **98.91 ± 0.08** (2) |" in pages[0]
+    assert "Over 2 seeds; every p is corrected" in "".join(pages)
+    assert "lenet_wide" not in "".join(pages)
+    assert study.main([]) == 0
+    assert read_pages() == pages
+
+
+@pytest.mark.parametrize(("more", "places"), [
+    ("", r"README\.md, docs/: the block <!-- results --> .* not 0 times"),
+    ("<!-- results -->\n<!-- /results -->\n" * 2, r"README\.md, README\.md: .* not 2 times")])
+def test_markers_must_stand_once(more, places):
+    with pytest.raises(RunError, match=places):
+        study.fill({Path("README.md"): f"words\n{more}"}, {"results": "x"})
+
+
+def test_a_block_on_two_pages_is_one_line_and_nothing_is_written(workplace, capsys):
+    with open("docs/more.md", "a") as file:
+        file.write("<!-- results -->\n<!-- /results -->\n")
+    before = read_pages()
+    assert study.main([]) == 1
+    assert capsys.readouterr() == ("", (
+        f"study: README.md, {Path('docs/more.md')}: the block <!-- results --> must stand exactly "
+        "once, not 2 times\n"))
+    assert read_pages() == before
+    assert not study.FIGURES.exists()
+
+
+def test_a_damaged_log_is_one_line(workplace, capsys):
+    path = study.LOGS / "mlp-seed1.json"
+    path.write_text("{")
+    assert study.main([]) == 1
+    assert capsys.readouterr() == ("", f"study: {path}: damaged, or not a log of main.py\n")
+
+
+def test_as_a_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert study.main([]) == 1
+    assert capsys.readouterr().err == (
+        f"study: {study.LOGS}: no run in it; python main.py makes one\n")
+    assert study.main(["x"]) == 2
+    assert capsys.readouterr().err == "study: error: unrecognized arguments: x\n"
+    assert study.main(["--help"]) == 0
+    assert "README.md" in capsys.readouterr().out
