@@ -8,7 +8,6 @@ from scipy import stats
 import model
 from lab import compare
 from lab.compare import accuracies, error_counts, extent
-from lab.evaluate import calibration_error
 from lab.pictures import DOUBTFUL_LABELS
 from lab.runs import spread
 from main import RECIPES
@@ -99,6 +98,17 @@ def effects_table(series):
             f"{2 * len(rows)} answers (Holm), the intervals are not. The accuracies of the seeds "
             f"correlate between two of the eight nets by {mean:+.2f} in the mean of the 28 pairs "
             f"({low:+.2f} to {high:+.2f}).")
+
+
+def calibration_error(calibration):
+    """Expected calibration error, a fraction, of what `examine` counted.
+
+    The sum over the bins of |B| / N |accuracy(B) - confidence(B)|: Guo, Pleiss, Sun and Weinberger
+    2017, "On Calibration of Modern Neural Networks", section 2 (after Naeini et al. 2015).
+    Confidence is the mean probability of what was answered.
+    """
+    examples, right, probability = np.array(calibration)
+    return abs(right - probability).sum() / examples.sum()
 
 
 def calibration_table(series, again):

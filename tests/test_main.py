@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import main
-from lab.evaluate import calibration_error
 from model import CustomMLP, LeNet5, MLPWide
+from study.tables import calibration_error
 
 CSV_HEADER = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
 JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "probe",
