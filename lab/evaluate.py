@@ -1,6 +1,5 @@
 """What a trained net answers: its logits, what it misreads, and whether it knows how sure to be."""
 
-import numpy as np
 import torch
 
 BINS = 15  # of probability, as in Guo et al. 2017
@@ -30,14 +29,3 @@ def examine(model, loader):
     return {"errors": errors, "calibration": [
         bins.bincount(column.double(), BINS).tolist()
         for column in (torch.ones_like(probabilities), right, probabilities)]}
-
-
-def calibration_error(calibration):
-    """Expected calibration error, a fraction, of what `examine` counted.
-
-    The sum over the bins of |B| / N |accuracy(B) - confidence(B)|: Guo, Pleiss, Sun and Weinberger
-    2017, "On Calibration of Modern Neural Networks", section 2 (after Naeini et al. 2015).
-    Confidence is the mean probability of what was answered.
-    """
-    examples, right, probability = np.array(calibration)
-    return abs(right - probability).sum() / examples.sum()
