@@ -111,17 +111,6 @@ def measure_difference(found, name, base):
                       result.pvalue, paired, test, deviation * point)
 
 
-def mcnemar(errors_a, errors_b):
-    """McNemar's exact test on the images that two nets misread (two sets of indices).
-
-    Returns how many only the first misreads, how many only the second, and the two-sided p: the
-    chance of so uneven a split, or a more uneven one, were each of those images a coin toss.
-    """
-    only_a, only_b = len(errors_a - errors_b), len(errors_b - errors_a)
-    n = only_a + only_b
-    return only_a, only_b, stats.binomtest(only_a, n).pvalue if n else 1.0
-
-
 def correct(ps):
     """Holm's p values (1979): each corrected for the number of comparisons made together."""
     order = np.argsort(ps)

@@ -188,6 +188,17 @@ def misread(run):
     return {index for index, *_ in run["errors"]}
 
 
+def mcnemar(errors_a, errors_b):
+    """McNemar's exact test on the images that two nets misread (two sets of indices).
+
+    Returns how many only the first misreads, how many only the second, and the two-sided p: the
+    chance of so uneven a split, or a more uneven one, were each of those images a coin toss.
+    """
+    only_a, only_b = len(errors_a - errors_b), len(errors_b - errors_a)
+    n = only_a + only_b
+    return only_a, only_b, stats.binomtest(only_a, n).pvalue if n else 1.0
+
+
 def paired_tests(series):
     """LeNet-5 against the MLP, and regularised against plain: the images of one seed, all seeds."""
     pairs = (("lenet", "mlp"), ("lenet_reg", "lenet"))
@@ -196,7 +207,7 @@ def paired_tests(series):
     for (one, other), (verdict, words) in zip(pairs, judged, strict=True):
         a, b = ({run["seed"]: run for run in series[name]} for name in (one, other))
         seed = min(a.keys() & b.keys())
-        only_a, only_b, p = compare.mcnemar(misread(a[seed]), misread(b[seed]))
+        only_a, only_b, p = mcnemar(misread(a[seed]), misread(b[seed]))
         lines.append(
             f"- `{one}` against `{other}`, the nets of seed {seed}: `{one}` alone misreads "
             f"{only_a} images, `{other}` alone {only_b}; McNemar's exact p = {p:.2g}. "

@@ -114,10 +114,3 @@ def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
     assert "not even 1,000 seeds" in compare.judge_all([make_difference(0, 1)])[0][1]
     few, many = (compare.seeds_to_decide(make_difference(0.1, 0.2), k) for k in (1, 10))
     assert few < many
-
-
-def test_mcnemar_by_hand():
-    # One image misread by the first alone, nine by the second alone: 2 * (1 + 10) / 2**10.
-    assert compare.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
-    assert compare.mcnemar({1, 2}, {1, 2}) == (0, 0, 1.0)
-    assert compare.mcnemar({1}, {2}) == (1, 1, 1.0)

@@ -107,6 +107,13 @@ def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
     assert rows_of(tables.published_table({})) == []
 
 
+def test_mcnemar_by_hand():
+    # One image misread by the first alone, nine by the second alone: 2 * (1 + 10) / 2**10.
+    assert tables.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
+    assert tables.mcnemar({1, 2}, {1, 2}) == (0, 0, 1.0)
+    assert tables.mcnemar({1}, {2}) == (1, 1, 1.0)
+
+
 def test_calibration_counts_every_log_that_has_it(tmp_path):
     """Two nets, one with two runs known (one of them trained once more), one with none."""
     write_series(tmp_path, "lenet", [0.99, 0.99], epochs=2)
