@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from lab import runs
 from lab.command import RunError
@@ -93,22 +93,34 @@ def measure_difference(found, name, base):
         return None
     a, b = ({run["seed"]: run for run in found[which]} for which in (name, base))
     paired = a.keys() == b.keys()
-    # In images, which are whole: where runs are equal, rounding leaves no spread.
+    # In images, which are whole numbers: equal runs have a spread of exactly 0.
     a, b = (error_counts([each[seed] for seed in sorted(each)]) for each in (a, b))
-    if paired:
-        test = f"paired, {len(a)} seeds"
-        deviation = (a - b).std(ddof=1)
-    else:
-        test = f"Welch, {len(a)} and {len(b)} seeds"
-        deviation = np.hypot(a.std(ddof=1), b.std(ddof=1))
+    test = f"paired, {len(a)} seeds" if paired else f"Welch, {len(a)} and {len(b)} seeds"
+    # Fewer errors are more accuracy: base minus series.
+    samples = [b - a] if paired else [b, a]
+    deviation = np.sqrt(sum(sample.var(ddof=1) for sample in samples))
     if deviation == 0:
         return None
-    # Fewer errors are more accuracy: base minus series.
-    result = stats.ttest_rel(b, a) if paired else stats.ttest_ind(b, a, equal_var=False)
-    interval = result.confidence_interval()
-    point = 100 / count_examples(found[base][0])  # an image, in points
-    return Difference((b.mean() - a.mean()) * point, interval.low * point, interval.high * point,
-                      result.pvalue, paired, test, deviation * point)
+    mean, low, high, p = student(*samples)
+    point = 100 / count_examples(found[base][0])  # one image, in points
+    return Difference(mean * point, low * point, high * point, p, paired, test, deviation * point)
+
+
+def student(sample, *other):
+    """Student's t of the mean of a sample, or of its difference to the mean of another (Welch).
+
+    Returns the mean or difference, the ends of its 95 % interval, and the two-sided p.
+    """
+    # scipy.stats has these tests too, but report.py would spend half a second on importing it.
+    samples = sample, *other
+    mean = sample.mean() - sum(each.mean() for each in other)
+    squares = np.array([each.var(ddof=1) / len(each) for each in samples])  # of standard errors
+    error = np.sqrt(squares.sum())
+    # Welch and Satterthwaite; n - 1 where there is one sample.
+    freedom = error**4 / sum(square**2 / (len(each) - 1)
+                             for square, each in zip(squares, samples, strict=True))
+    reach = stdtrit(freedom, 0.975) * error
+    return mean, mean - reach, mean + reach, 2 * stdtr(freedom, -abs(mean) / error)
 
 
 def correct(ps):
@@ -126,7 +138,7 @@ def seeds_to_decide(difference, comparisons):
     """
     n = np.arange(2, MANY + 1)
     freedom = (1 if difference.paired else 2) * (n - 1)
-    needed = stats.t.ppf(1 - LEVEL / comparisons / 2, freedom) + stats.t.ppf(0.8, freedom)
+    needed = stdtrit(freedom, 1 - LEVEL / comparisons / 2) + stdtrit(freedom, 0.8)
     enough = abs(difference.mean) * np.sqrt(n) >= needed * difference.deviation
     return int(n[enough.argmax()]) if enough.any() else None
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -108,3 +110,14 @@ def test_a_reader_that_goes_away_is_no_error(argv, run_script):
     """As in `python report.py | head -1`, with the pipe closed before anything is written."""
     argv = [*argv, "--log-dir", str(ROOT / "logs/report")]
     assert run_script(*argv, prepare=without_reader) == (-signal.SIGPIPE, "", "")
+
+
+def test_what_takes_long_to_import_is_not_imported(tmp_path):
+    """In a process that has imported nothing yet: the other tests need scipy.stats themselves."""
+    for name, accuracies in (("lenet", [0.991, 0.992]), ("lenet-lr0.05", [0.993, 0.995])):
+        write_series(tmp_path, name, accuracies, model="lenet")
+    code = (f"import sys, report; assert report.main(['--log-dir', {str(tmp_path)!r}]) == 0\n"
+            "assert not {'scipy.stats', 'matplotlib'} & sys.modules.keys()\n")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "against lenet: " in done.stdout

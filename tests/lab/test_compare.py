@@ -1,10 +1,12 @@
 """How series differ: every number against sums by hand."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 from made_up import read, write_series
+from scipy import stats
 
 from lab import compare, runs
 
@@ -114,3 +116,37 @@ def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
     assert "not even 1,000 seeds" in compare.judge_all([make_difference(0, 1)])[0][1]
     few, many = (compare.seeds_to_decide(make_difference(0.1, 0.2), k) for k in (1, 10))
     assert few < many
+
+
+# Against scipy.stats, which report.py does not import
+
+@pytest.mark.parametrize("first", [0, 3])  # the same seeds, or some others
+@pytest.mark.parametrize(("a", "b"), [
+    ([78, 90, 66, 81, 75], [45, 50, 39, 44, 52]), ([78, 90, 66, 81, 75], [77, 91, 66, 80]),
+    ([5000, 5001], [5000, 5000, 5001]), ([100, 100, 100], [9000, 9001, 9000]),
+    ([45, 50, 39, 44, 52, 41, 47, 43, 48, 46], [42, 49, 37, 44, 50, 40, 43, 41, 45, 40])])
+@pytest.mark.filterwarnings("error")
+def test_differences_are_those_of_scipy_stats(tmp_path, a, b, first):
+    found = differ(tmp_path, {"accuracies": [1 - count / 10_000 for count in a]},
+                   {"accuracies": [1 - count / 10_000 for count in b], "first": first})
+    assert found.paired == (len(a) == len(b) and not first)
+    with warnings.catch_warnings(action="ignore"):  # scipy's, of data that are nearly identical
+        expected = (stats.ttest_rel(b, a) if found.paired else
+                    stats.ttest_ind(b, a, equal_var=False))
+    interval = expected.confidence_interval()
+    assert (found.p, found.low, found.high) == pytest.approx(
+        (expected.pvalue, interval.low / 100, interval.high / 100), rel=1e-9)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("mean", "comparisons"), [(0.1, 1), (-0.03, 1), (0.05, 4), (0.4, 20)])
+def test_the_seeds_it_takes_are_those_of_scipy_stats(mean, comparisons, paired):
+    deviation, n = 0.11, 2
+
+    def quantile(probability):
+        return stats.t.ppf(probability, (n - 1) if paired else 2 * (n - 1))
+
+    while abs(mean) * n**0.5 / deviation < quantile(1 - 0.025 / comparisons) + quantile(0.8):
+        n += 1
+    difference = make_difference(mean, 0.2, deviation, paired)
+    assert compare.seeds_to_decide(difference, comparisons) == n
