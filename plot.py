@@ -1,22 +1,19 @@
-"""Draws the figures of runs: the user's, or those of the report.
+"""Draws figures of your runs.
 
     python plot.py                            all series in logs/ -> img/
-    python plot.py lenet lenet-lr0.05         these two
-    python plot.py --log-dir logs/report      the figures of the report -> img/report/
+    python plot.py lenet lenet-lr0.05         only these two
+    python plot.py --log-dir logs/report      another folder -> img/report/
 
-Writes, and names, one PNG a figure:
-  <Name>_accuracy_plot.png, <Name>_loss_plot.png   the curves of a series, over its seeds, so far
-  <Name>_confusion_matrix.png                      what its lowest finished seed took for what,
-  <Name>_misclassified.png                         the images that it misread (at most 100),
+Writes these files, and prints their paths:
+  <Name>_accuracy_plot.png, <Name>_loss_plot.png   curves of a series, the mean over its seeds
+  <Name>_confusion_matrix.png                      which digits its net takes for which
+  <Name>_misclassified.png                         the images that the net misreads, at most 100
   <Name>_filters.png                               its first convolution, if the weights are there
-  model_comparison.png                             all series: accuracy of each seed, and the mean
-  ablation.png                                     LeNet-5 with each part of the regularisation
-  effects.png                                      what each part does, alone and together
-  <Name>_bitmaps.png                               of LeNet-5 as published: what F6 answers
-  road.png                                         from there to today's net, step by step
-  samples.png                                      what the net sees of the training images
-What cannot be drawn is named with the reason, and the exit status is 1.
-The same logs and library versions give the same bytes.
+  <Name>_bitmaps.png                               what F6 answers, for LeNet-5 as published
+  model_comparison.png                             all series: each seed, and the mean
+  samples.png                                      training images, and distortions of them
+"Its net" is that of the finished run with the lowest seed. If a figure cannot be drawn, a line says
+why, and the exit status is 1. The same logs and library versions give the same bytes.
 """
 
 import io
@@ -41,26 +38,25 @@ from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
 from lab.runs import count_examples, spread
 from main import DEFAULTS, RECIPES
 
-NAMES = {  # of series, in files and titles; any other series goes by its own name
-    "lenet": "LeNet", "mlp": "CustomMLP", "lenet_dropout": "LeNet_dropout",
-    "lenet_decay": "LeNet_weight_decay", "lenet_augment": "LeNet_augmentation",
-    "lenet_reg": "LeNet_regularization", "lenet_heavy": "LeNet_heavy",
-    "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
+NAMES = {  # of series, in file names and titles; any other series keeps its own name
+    "lenet": "LeNet", "lenet_dropout": "LeNet_dropout", "lenet_decay": "LeNet_weight_decay",
+    "lenet_augment": "LeNet_augmentation", "lenet_reg": "LeNet_regularization",
+    "lenet_heavy": "LeNet_heavy", "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
     "lenet_1998": "LeNet_1998", "lenet_1998-augment": "LeNet_1998_augmentation",
     "lenet_1998_linear": "LeNet_1998_linear", "lenet_1998_dense": "LeNet_1998_dense",
     "lenet_1998_max": "LeNet_1998_max", "lenet_1998_relu": "LeNet_1998_relu",
-    "lenet_wide": "LeNet_wide", "mlp_wide": "CustomMLP_wide",
+    "lenet_wide": "LeNet_wide", "mlp": "CustomMLP", "mlp_wide": "CustomMLP_wide",
 }
-STYLE = ["default", {  # not the user's matplotlibrc, which would change the bytes
+STYLE = ["default", {  # not the matplotlibrc of the user, which would change the bytes
     "figure.facecolor": "white", "figure.dpi": 150, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#DDDDDD", "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlelocation": "left", "axes.titleweight": "bold"}]
 
 
 def stretch_accuracy(ax, which, low, high):
-    """Makes the `which` ("x" or "y") axis of accuracies in percent show 98 and 99.5 well apart.
+    """Stretches an axis of accuracies in percent so that 98 and 99.5 are well apart.
 
-    It is logarithmic in the error, with 0.1 % added so that 100 % still has a place.
+    It becomes logarithmic in the error, plus 0.1 so that 100 % has a place. which: "x" or "y".
     """
     def forward(accuracy):
         return -np.log10(np.maximum(100.1 - accuracy, 1e-6))
@@ -68,7 +64,7 @@ def stretch_accuracy(ax, which, low, high):
     def inverse(stretched):
         return 100.1 - 10.0 ** -stretched
 
-    ticks = []  # the rounder first, the others where there is room
+    ticks = []  # round values come first, others fill the room that is left
     for tick in (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6,
                  99.7, 98.8, 98.2, 96, 20, 60, 70, 40, 10):
         room = min((abs(forward(tick) - forward(other)) for other in ticks), default=math.inf)
@@ -80,24 +76,22 @@ def stretch_accuracy(ax, which, low, high):
 
 
 def describe(run):
-    """Everything the run depends on but its seed, in words."""
-    recipe = dict(run["recipe"])
+    """Describes the recipe of a run in words, broken into lines."""
+    recipe = {field: value for field, value in run["recipe"].items()
+              if run["recipe"]["augment"] or field not in Distortion.bounds}
     words = [f"{recipe.pop('net')}, {run['parameters']:,} parameters"]
-    if not recipe["augment"]:
-        for bound in Distortion.bounds:
-            recipe.pop(bound, None)
     for field, value in recipe.items():
         field = field.replace("_", " ")
         words.append(f"no {field}" if not value else field if value is True else f"{field} {value}")
-    # Lines break between the words, not within one.
+    # Spaces within a setting must not break a line.
     return textwrap.fill(", ".join(word.replace(" ", "\xa0") for word in words), 110)
 
 
 def draw_curves(name, series, quantity):
-    """Train and test curves of a series; `quantity` is "accuracy" or "loss". Returns a Figure.
+    """Draws the training and test curves of a series. Returns a Figure.
 
-    Over the finished runs: their mean, and lowest to highest. Where there is none, the run that got
-    farthest. The others are thin lines.
+    It shows the mean of the finished runs and their range; if none is finished, the run with the
+    most epochs. The other runs are thin lines. quantity: "accuracy" or "loss".
     """
     shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
     others = [run for run in series if run not in shown]
@@ -117,7 +111,7 @@ def draw_curves(name, series, quantity):
                                         ("test", run["evaluated_on"], BLUE, "-")):
         curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
         epochs = range(1, curves.shape[1] + 1)
-        last = curves[:, -1].mean()  # summed in the order of report.py: ties round alike
+        last = curves[:, -1].mean()  # summed as in report.py, so that both round alike
         last = f"{last:.2f} %" if quantity == "accuracy" else f"{last:.3g}"
         ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".", markersize=4,
                 label=f"{label}: {last}")
@@ -132,7 +126,7 @@ def draw_curves(name, series, quantity):
         ax.plot(range(1, len(curve) + 1), curve, color=GREY, linewidth=1, marker=".", markersize=2,
                 label=f"{run['evaluated_on']}, seed {other['seed']}: {progress(other)}{left_out}")
     if quantity == "accuracy":
-        # All of the test curve; a train curve may start below. 100 % keeps clear of the edge.
+        # The test curve is shown whole, the training curve may start below. 100 % is not the edge.
         stretch_accuracy(ax, "y", min(95, 0.99 * lowest), 100.01)
     else:
         ax.set_yscale("log")
@@ -146,7 +140,10 @@ def draw_curves(name, series, quantity):
 
 
 def draw_dots(panels):
-    """Last accuracies; panels: [(title, [(label, [finished run, ...]), ...]), ...]. A Figure."""
+    """Draws the final accuracies of series: a dot for each seed, the mean and the range.
+
+    panels: [(title, [(label, [finished run, ...]), ...]), ...]. Returns a Figure.
+    """
     heights = [1.3 + 0.5 * len(rows) for _, rows in panels]  # inches
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
@@ -172,13 +169,13 @@ def draw_dots(panels):
 
 
 def draw_comparison(series):
-    """Every series with its parameters, best at the top; a panel for each set of images."""
+    """Draws all series, the best at the top, in a panel for each set of images. A Figure."""
     panels = {}
     for name, members in sorted(series.items(), reverse=True,
                                 key=lambda row: accuracies(row[1]).mean()):
         run = members[0]
         title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
-        # Long names go on in a second line.
+        # Long names continue on a second line.
         words = textwrap.fill(NAMES.get(name, name).replace("-", " -"), 48).replace(" -", "-")
         panels.setdefault((title, str(run["data"])), []).append(
             (f"{words}\n{run['parameters']:,} parameters", members))
@@ -186,17 +183,16 @@ def draw_comparison(series):
 
 
 def draw_net(draw, title, run, paths, data_dir):
-    """Draws with `draw` the net of a run. None where no file of `paths` holds its weights."""
+    """Draws the net of a run with `draw`; None if no file of `paths` holds its weights."""
     net = pictures.find_net(run, paths, DEFAULTS)
     return None if net is None else draw(title, run, net, data_dir)
 
 
 def list_figures(everything, weight_dirs, data_dir):
-    """Yields the file name of each figure of these series, and a function that draws it.
+    """Yields the file name of each figure, and a function that draws it.
 
-    everything: {name: [run, ...]}; weight_dirs: folders that may hold the weights of these runs.
-    A function returns a Figure, or None where there is nothing to draw. It may raise DataError and
-    RunError.
+    everything: {name: [run, ...]}; weight_dirs: the folders in which to look for their weights.
+    The function returns a Figure, or None if it has none. It may raise DataError and RunError.
     """
     for name, series in everything.items():
         title = NAMES.get(name, name)
@@ -218,7 +214,7 @@ def list_figures(everything, weight_dirs, data_dir):
 
 
 def save(figure, path):
-    """Writes a PNG with a palette of 256 colours, which takes a third of the bytes."""
+    """Writes a PNG with a palette of 256 colours: a third of the bytes. Raises RunError."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -227,10 +223,9 @@ def save(figure, path):
 
 
 def draw_all(figures, out):
-    """Draws `figures`, pairs as of `list_figures`, into the folder `out`, and prints their paths.
+    """Draws figures, as `list_figures` yields them, into the folder `out` and prints their paths.
 
-    Returns a line for each reason why figures had to be left out. Raises RunError if a file cannot
-    be written.
+    Returns a line for each reason why figures were left out. Raises RunError if it cannot write.
     """
     make_folder(out)
     left_out = {}  # reason: [file name, ...]
@@ -248,16 +243,15 @@ def draw_all(figures, out):
 
 
 def parse(argv):
-    """The command line; ends in SystemExit(2) where it cannot be, with one line."""
+    """Parses the command line; bad usage is one line and SystemExit(2)."""
     parser = command.Parser("plot.py", __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="series; default: all")
     for flag, default, words in (
-            ("--log-dir", Path("logs"), "logs"), ("--checkpoint-dir", Path("checkpoints"),
-                                                  "checkpoints"),
+            ("--log-dir", Path("logs"), "logs"),
+            ("--checkpoint-dir", Path("checkpoints"), "checkpoints"),
             ("--data-dir", DATA_DIR, "MNIST, in data/"),
-            ("--out", None, "img, or the folder in it that --log-dir is in logs")):
-        parser.add_argument(flag, type=Path, default=default, metavar="DIR",
-                            help=f"default: {words}")
+            ("--out", None, "img; for a folder in logs, the same folder in img")):
+        parser.add_argument(flag, type=Path, default=default, metavar="DIR", help=f"default: {words}")
     args = parser.parse_args(argv)
     if args.out is None:
         logs, ours = Path("logs").resolve(), args.log_dir.resolve()
@@ -266,12 +260,12 @@ def parse(argv):
 
 
 def execute(argv):
-    """Draws what a command line asks for; returns the exit status: 1 if anything was left out."""
+    """Draws the figures. Returns the exit status: 1 if a series or a figure was left out."""
     args = parse(argv)
     everything, complaints = read_all(args.log_dir, args.names, DEFAULTS)
     if everything:
-        figures = list_figures(everything, [args.log_dir, args.checkpoint_dir], args.data_dir)
-        complaints += draw_all(figures, args.out)
+        complaints += draw_all(list_figures(
+            everything, [args.log_dir, args.checkpoint_dir], args.data_dir), args.out)
     for complaint in complaints:
         print(f"plot.py: {complaint}", file=sys.stderr)
     return 1 if complaints else 0

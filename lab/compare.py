@@ -1,12 +1,12 @@
-"""How good a series of runs is, what it differs by from another, and how sure that is.
+"""Compares series of runs: how good each is, whether two differ, and how sure that is.
 
-A series is all runs of one name, a run a seed; its finished runs count. The statistics are scipy's.
+A series is all runs of one name, one run per seed. Only finished runs count.
 
-A difference is paired, seed by seed, where both series have the same seeds: runs of one seed start
-from the same weights (where the nets are alike) and take the images in the same order, so what a
-seed brings to both cancels out. Where it brings nothing, pairing only costs degrees of freedom.
-Where one side lacks seeds of the other, all seeds of both count, by Welch's test. The seeds alone
-decide which of the two is used, never the outcome; it is said beside every result.
+Two series that have the same seeds are compared in pairs. Runs of one seed start from the same
+weights (if the nets are alike) and see the images in the same order, so what the seed does to both
+cancels out. If it does nothing to them, pairing only costs degrees of freedom. If the seeds are not
+the same, Welch's test compares all runs of one series with all runs of the other. The seeds alone
+decide which test is used, never its outcome, and every result names its test.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,17 @@ from lab import runs
 from lab.command import RunError
 from lab.runs import count_examples, spread
 
-LEVEL = 0.05  # a difference counts where its p, corrected for the number of them, is below this
-MANY = 1000  # seeds; what would take more is not worth a number
+LEVEL = 0.05  # a difference counts if its p, corrected for all comparisons, is below this
+MANY = 1000  # seeds; if a decision needs more, their number is not worth telling
 
 
 def read_all(log_dir, names, defaults):
-    """The series named, or all of a folder, as {name: [run, ...]}, and a line for each left out."""
+    """Reads the series in `names`, or all series of the folder if there are no names.
+
+    defaults: completes the recipes of logs that are older than a field.
+    Returns {name: [run, ...]}, and a line for each series that cannot be read. Raises RunError if
+    the folder has no run.
+    """
     found, complaints = {}, []
     there = runs.list_series(log_dir)
     for name in names or there:
@@ -38,50 +43,52 @@ def read_all(log_dir, names, defaults):
 
 
 def finished(series):
+    """The finished runs of one series."""
     return [run for run in series if run["complete"]]
 
 
 def finished_series(found):
-    """The finished runs of every series of `found` that has any: {name: [run, ...]}."""
+    """Keeps the finished runs of each series, and the series that have any: {name: [run, ...]}."""
     return {name: done for name, series in found.items() if (done := finished(series))}
 
 
 def progress(run):
+    """How far an unfinished run is, in words."""
     return f"{len(run['history'])} of {run['recipe']['epochs']} epochs so far"
 
 
 def accuracies(series):
-    """Last epoch's accuracy of each run, in percent."""
+    """The accuracy of each run after its last epoch, in percent: float (runs,)."""
     return np.array([100 * run["final"]["test_accuracy"] for run in series])
 
 
 def error_counts(series):
-    """Last epoch's misread images of each run."""
+    """The number of images that each run misreads after its last epoch: int (runs,)."""
     return np.array([runs.count_errors(run["final"], count_examples(run)) for run in series])
 
 
 def extent(values):
-    """Mean, lowest and highest of whole numbers in words."""
+    """The mean, the lowest and the highest of whole numbers, in words."""
     return f"{values.mean():.1f} ({values.min()} to {values.max()})"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What the accuracy of one series has over another's, in points."""
+    """By how much the accuracy of one series is above that of another, in points."""
 
     mean: float
-    low: float  # the ends of the 95 % interval
-    high: float
-    p: float  # two-sided, of this comparison alone
+    low: float  # lower end of the 95 % interval
+    high: float  # upper end
+    p: float  # two-sided, not yet corrected for other comparisons
     paired: bool
-    test: str  # which, and over how many seeds, in words
-    deviation: float  # standard deviation of one seed's difference
+    test: str  # its name and the number of seeds, in words
+    deviation: float  # standard deviation of the difference of one seed
 
 
 def measure_difference(found, name, base):
-    """The Difference of two series in `found`, {name: [finished run, ...], ...}.
+    """Measures the Difference of two series in `found`, {name: [finished run, ...]}.
 
-    None where nothing tells it from chance: one seed on either side, or no spread among the seeds.
+    Returns None if no test can be made: a series has only one seed, or the seeds have no spread.
     Raises RunError if the series were measured on different data.
     """
     differing = runs.find_differences(found[name][0], found[base][0])
@@ -93,30 +100,29 @@ def measure_difference(found, name, base):
         return None
     a, b = ({run["seed"]: run for run in found[which]} for which in (name, base))
     paired = a.keys() == b.keys()
-    # In images, which are whole numbers: equal runs have a spread of exactly 0.
+    # Counted in images, which are whole numbers, so that equal runs have a spread of exactly 0.
     a, b = (error_counts([each[seed] for seed in sorted(each)]) for each in (a, b))
     test = f"paired, {len(a)} seeds" if paired else f"Welch, {len(a)} and {len(b)} seeds"
-    # Fewer errors are more accuracy: base minus series.
-    samples = [b - a] if paired else [b, a]
+    samples = [b - a] if paired else [b, a]  # fewer errors are more accuracy: base minus series
     deviation = np.sqrt(sum(sample.var(ddof=1) for sample in samples))
     if deviation == 0:
         return None
-    mean, low, high, p = student(*samples)
+    mean, low, high, p = t_test(*samples)
     point = 100 / count_examples(found[base][0])  # one image, in points
     return Difference(mean * point, low * point, high * point, p, paired, test, deviation * point)
 
 
-def student(sample, *other):
-    """Student's t of the mean of a sample, or of its difference to the mean of another (Welch).
+def t_test(sample, *other):
+    """Tests with Student's t whether the mean of a sample is 0, or that of another (Welch 1947).
 
-    Returns the mean or difference, the ends of its 95 % interval, and the two-sided p.
+    Returns the mean or the difference, the ends of its 95 % interval, and the two-sided p.
     """
-    # scipy.stats has these tests too, but report.py would spend half a second on importing it.
+    # scipy.stats has these tests, but report.py would start half a second later if it imported it.
     samples = sample, *other
     mean = sample.mean() - sum(each.mean() for each in other)
-    squares = np.array([each.var(ddof=1) / len(each) for each in samples])  # of standard errors
-    error = np.sqrt(squares.sum())
-    # Welch and Satterthwaite; n - 1 where there is one sample.
+    squares = [each.var(ddof=1) / len(each) for each in samples]  # standard errors, squared
+    error = np.sqrt(sum(squares))
+    # Welch and Satterthwaite's degrees of freedom; for a single sample they are n - 1.
     freedom = error**4 / sum(square**2 / (len(each) - 1)
                              for square, each in zip(squares, samples, strict=True))
     reach = stdtrit(freedom, 0.975) * error
@@ -124,17 +130,17 @@ def student(sample, *other):
 
 
 def correct(ps):
-    """Holm's p values (1979): each corrected for the number of comparisons made together."""
+    """Corrects p values for the number of comparisons made together, by Holm's method (1979)."""
     order = np.argsort(ps)
     steps = np.maximum.accumulate(np.array(ps)[order] * np.arange(len(ps), 0, -1))
     return np.minimum(steps, 1)[np.argsort(order)]
 
 
 def seeds_to_decide(difference, comparisons):
-    """The seeds a series that would decide 4 times in 5, were what was seen the truth; or None.
+    """Estimates how many seeds each series needs to decide this difference with a power of 80 %.
 
-    The usual normal-theory estimate: both quantiles from Student's t, at the level that is left to
-    the strictest of the `comparisons`.
+    It takes the measured mean and deviation for the true ones, both quantiles from Student's t, and
+    the level of the strictest of so many `comparisons` (Holm). Returns None if MANY are too few.
     """
     n = np.arange(2, MANY + 1)
     freedom = (1 if difference.paired else 2) * (n - 1)
@@ -144,9 +150,10 @@ def seeds_to_decide(difference, comparisons):
 
 
 def judge_all(differences):
-    """(verdict, how sure) of each Difference or None, corrected for their number, in words.
+    """Judges each Difference, or None, with its p corrected for the number of differences.
 
-    The verdict is "better", "worse" or "undecided".
+    Returns (verdict, words) for each: the verdict is "better", "worse" or "undecided", and the
+    words tell the numbers behind it.
     """
     ps = [difference.p for difference in differences if difference]
     corrected = iter(correct(ps))
@@ -156,6 +163,7 @@ def judge_all(differences):
 
 
 def judge(difference, p, comparisons):
+    """Judges one of so many `comparisons` by its corrected p: (verdict, words)."""
     holm = f" (Holm, {comparisons} comparisons)" if comparisons > 1 else ""
     words = (f"{difference.mean:+.2f} points, 95 % interval {difference.low:+.2f} to "
              f"{difference.high:+.2f} ({difference.test}), p = {p:.2g}{holm}")
@@ -167,7 +175,7 @@ def judge(difference, p, comparisons):
 
 
 def compare(found):
-    """Every later series of `found` against the first, as text: accuracy, errors, verdict."""
+    """Compares each later series of `found` with the first: {name: [finished run, ...]} -> text."""
     base, *others = found
     verdicts = judge_all([measure_difference(found, name, base) for name in others])
     lines = [summarise(base, found[base])]
@@ -190,30 +198,36 @@ def compare(found):
 
 
 def relate(verdict, base):
+    """Joins a verdict and what it refers to: "better than lenet", "undecided against lenet"."""
     return f"{verdict} {'against' if verdict == 'undecided' else 'than'} {base}"
 
 
 def summarise(name, series):
+    """The accuracy and the errors of a series, as one line."""
     return (f"{name}: {spread(accuracies(series))} %, errors of {count_examples(series[0]):,}: "
             f"{extent(error_counts(series))}, {len(series)} seed(s)")
 
 
 def find_plain(name, found):
-    """The series that `name` is a variation of, by its name; None if it is not there.
+    """Finds the series in `found` of which `name` is a variation; None if there is none.
 
-    lenet-validate is it to lenet-lr0.05-validate: the same model and data, and fewer words.
+    For lenet-lr0.05-validate it is lenet-validate: it has the same model and data, and its name has
+    the same parts but fewer.
     """
-    def of(series):
+    def subject(series):
         return [series[0][key] for key in ("model", "evaluated_on", "data")]
 
     words = set(name.split("-"))
     plainer = [other for other in found
-               if set(other.split("-")) < words and of(found[other]) == of(found[name])]
+               if set(other.split("-")) < words and subject(found[other]) == subject(found[name])]
     return min(plainer, key=len, default=None)
 
 
 def overview(everything):
-    """A table of every series that has a finished run, and the unfinished runs below it; text."""
+    """Tabulates every series that has a finished run, and lists the unfinished runs below, as text.
+
+    everything: {name: [run, ...]}.
+    """
     found = finished_series(everything)
     plain = {name: base for name in found if (base := find_plain(name, found))}
     differences = [measure_difference(found, name, base) for name, base in plain.items()]
@@ -242,7 +256,10 @@ def overview(everything):
 
 
 def find_series(name, log_dir, defaults):
-    """The finished runs of a series, given as its name or as folder/name. Raises RunError."""
+    """Reads the finished runs of a series, given as its name in `log_dir` or as folder/name.
+
+    Raises RunError if the series cannot be read or has no finished run.
+    """
     path = Path(name)
     folder = log_dir if path.name == name else path.parent
     found, complaints = read_all(folder, [path.name], defaults)
