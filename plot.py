@@ -247,11 +247,11 @@ def parse(argv):
     parser = command.Parser("plot.py", __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="series; default: all")
     for flag, default, words in (
-            ("--log-dir", Path("logs"), "logs"),
-            ("--checkpoint-dir", Path("checkpoints"), "checkpoints"),
-            ("--data-dir", DATA_DIR, "MNIST, in data/"),
-            ("--out", None, "img; for a folder in logs, the same folder in img")):
-        parser.add_argument(flag, type=Path, default=default, metavar="DIR", help=f"default: {words}")
+            ("--log-dir", Path("logs"), "default: logs"),
+            ("--checkpoint-dir", Path("checkpoints"), "default: checkpoints"),
+            ("--data-dir", DATA_DIR, "default: MNIST, in data/"),
+            ("--out", None, "default: img; for a folder in logs, the same folder in img")):
+        parser.add_argument(flag, type=Path, default=default, metavar="DIR", help=words)
     args = parser.parse_args(argv)
     if args.out is None:
         logs, ours = Path("logs").resolve(), args.log_dir.resolve()

@@ -1,6 +1,8 @@
-"""Pictures of digits and of nets at work: samples, errors, filters. plot.py calls and saves them.
+"""Pictures of digits and of nets at work: samples, errors, filters, bitmaps.
 
-The digits are those that a run was measured on; its log holds their checksums, not their folder.
+The digits are those that a run was measured on. Its log holds their checksums but not their folder,
+so each function takes the folder, `data_dir`, and compares the checksums. It raises DataError
+if the folder cannot be read, and RunError if it holds other images.
 """
 
 import functools
@@ -18,12 +20,12 @@ from lab import runs
 from lab.command import RunError
 from model import BitmapDistance, load_net
 
-# Colours that colour-blind readers can tell apart (Okabe and Ito 2008).
+# Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
 WIDTH = 8.3  # inches: 830 pixels in a README, at 100 to the inch
-MAX_GALLERY = 100  # errors shown, of a net that has more
-MAX_MAPS = 6  # of the first layer
-WORDS = {"test": "test images", "validation": "held-out images"}  # by what runs are measured on
+MAX_GALLERY = 100  # errors shown
+MAX_MAPS = 6  # feature maps shown of a layer
+WORDS = {"test": "test images", "validation": "held-out images"}  # what a run is measured on
 # Test images of MNIST whose given label fewer than 3 of 5 reviewers kept: Northcutt, Athalye and
 # Mueller 2021, "Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks".
 DOUBTFUL_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527,
@@ -33,16 +35,13 @@ MNIST_TEST = {"size": 10_000, "images_crc32": 3838467927, "labels_crc32": 152820
 
 @functools.cache
 def read_images(data_dir, train):
-    """The MNIST object of a folder, and its fingerprint. Raises DataError."""
+    """Reads the MNIST object of a folder, and its fingerprint. Raises DataError."""
     dataset = MNIST(data_dir, train)
     return dataset, dataset.fingerprint()
 
 
 def measured_images(run, data_dir):
-    """What `run` was measured on: images uint8 (N, 1, 28, 28), labels int64 (N,).
-
-    Raises DataError if the folder cannot be read, RunError if it holds other images.
-    """
+    """Reads what `run` was measured on: images uint8 (N, 1, 28, 28) and labels int64 (N,)."""
     held_out = run["evaluated_on"] == "validation"
     dataset, fingerprint = read_images(data_dir, train=held_out)
     if fingerprint != run["data"][run["evaluated_on"]]:
@@ -52,7 +51,7 @@ def measured_images(run, data_dir):
 
 
 def make_mosaic(columns, rows, caption):
-    """A Figure and its only Axes for images of 1 x 1 on a sheet of columns x rows, y downwards."""
+    """Makes a Figure and its Axes: a sheet of columns x rows unit squares, y downwards."""
     head = 0.25 + 0.2 * caption.count("\n")  # inches
     figure = Figure(figsize=(WIDTH, rows * WIDTH / columns + head))
     ax = figure.add_axes((0, 0, 1, rows * WIDTH / columns / figure.get_figheight()))
@@ -63,16 +62,17 @@ def make_mosaic(columns, rows, caption):
 
 
 def show_image(ax, image, x, y, limit=None):
-    """Draws `image` (H, W) into a unit square: grey, or in colours from -limit to limit."""
+    """Draws `image` (H, W) into the unit square at x, y: grey, or coloured from -limit to limit."""
     colours = {"cmap": "gray"} if limit is None else {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
     box = (x + 0.04, x + 0.96, y + 0.96, y + 0.04)  # left, right, bottom, top
     ax.imshow(np.asarray(image), extent=box, **colours)
 
 
 def draw_samples(series, data_dir, recipe):
-    """The first of each class beside six of its distortions. A Figure.
+    """Draws the first training image of each class beside six distortions of it. Returns a Figure.
 
-    None where no run of these series was trained on the images in `data_dir`.
+    series: {name: [run, ...]}; recipe: has the bounds of the distortion.
+    Returns None if no series was trained on the images in `data_dir`.
     """
     dataset, fingerprint = read_images(data_dir, train=True)
     if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
@@ -87,7 +87,7 @@ def draw_samples(series, data_dir, recipe):
         for digit in range(CLASSES):
             x, y = 7.8 * (digit // 5), digit % 5
             image = dataset.images[dataset.labels == digit][:1]
-            if len(image) == 0:  # a class that these data do not have
+            if len(image) == 0:  # the data lack this class
                 continue
             show_image(ax, make_transform(32)(image)[0, 0], x, y)
             batch = make_transform(32, distortion)(image.expand(6, -1, -1, -1))
@@ -97,7 +97,7 @@ def draw_samples(series, data_dir, recipe):
 
 
 def draw_confusion(name, run, data_dir):
-    """What the last epoch of `run` took for what. A Figure."""
+    """Draws how often the net of `run` took which digit for which. Returns a Figure."""
     _, labels = measured_images(run, data_dir)
     figure = Figure(figsize=(6.4, 6.1), layout="constrained")
     ax = figure.subplots()
@@ -105,9 +105,9 @@ def draw_confusion(name, run, data_dir):
     for _, label, prediction, _ in run["errors"]:
         confusion[label, label] -= 1
         confusion[label, prediction] += 1
-    errors = confusion * (1 - np.eye(CLASSES, dtype=int))  # the diagonal has no colour
+    errors = confusion * (1 - np.eye(CLASSES, dtype=int))  # without the diagonal
     ax.imshow(np.ma.masked_equal(errors, 0), cmap="YlOrRd", vmin=0)
-    ax.set_xticks(np.arange(0.5, CLASSES), minor=True)  # the grid runs between the cells
+    ax.set_xticks(np.arange(0.5, CLASSES), minor=True)  # grid lines between the cells
     ax.set_yticks(np.arange(0.5, CLASSES), minor=True)
     ax.grid(False)
     ax.grid(which="minor")
@@ -124,11 +124,14 @@ def draw_confusion(name, run, data_dir):
 
 
 def draw_misclassified(name, run, data_dir):
-    """Every error of the last epoch of `run`, the most confident first. A Figure."""
+    """Draws the images that the net of `run` misread, the most confident first. Returns a Figure.
+
+    Doubtful labels of MNIST's test set are framed.
+    """
     images, _ = measured_images(run, data_dir)
     errors = sorted(run["errors"], key=lambda error: -error[3])
     shown = errors[:MAX_GALLERY]
-    columns, cell, pitch = 10, SIDE + 4, SIDE + 18  # pixels, across and down; words in between
+    columns, cell, pitch = 10, SIDE + 4, SIDE + 18  # pixels, across and down with a caption
     rows = max(1, -(-len(shown) // columns))
     reviewed = run["data"].get("test") == MNIST_TEST
     figure, ax = make_mosaic(columns, rows * pitch / cell, (
@@ -138,7 +141,7 @@ def draw_misclassified(name, run, data_dir):
         "its probability, index."
         + "\nFramed: fewer than 3 of 5 reviewers kept the label (Northcutt et al. 2021)" * reviewed
     ))
-    # All in one picture: hundreds of small ones take seconds to draw.
+    # A single picture of all images: to draw hundreds of small ones takes seconds.
     sheet = np.full((rows * pitch, columns * cell), 255, np.uint8)
     for position, (index, label, prediction, probability) in enumerate(shown):
         row, column = divmod(position, columns)
@@ -156,14 +159,15 @@ def draw_misclassified(name, run, data_dir):
 
 
 def find_net(run, paths, defaults):
-    """The net of the first of the checkpoints `paths` that is of this run; None if none is.
+    """Loads the net of a run from the first file of `paths` that is a checkpoint of this run.
 
-    Raises RunError if one is damaged.
+    defaults: completes recipes that are older than a field.
+    Returns None if there is no such file. Raises RunError if a file is damaged.
     """
     for path in paths:
         if path.exists():
             saved = runs.read_checkpoint(path, defaults)
-            last = saved.get("history", [run["final"]])[-1]  # published weights have none
+            last = saved.get("history", [run["final"]])[-1]  # published weights have no history
             same = saved["seed"] == run["seed"] and last == run["final"]
             if same and not runs.find_differences(saved, run):
                 with runs.blaming(path):
@@ -172,9 +176,9 @@ def find_net(run, paths, defaults):
 
 
 def draw_filters(name, run, net, data_dir):
-    """The first convolution: kernels, and what they make of the first image measured. A Figure.
+    """Draws the first convolution: its kernels, and what they make of the first image measured.
 
-    None where the net has no convolution.
+    Returns a Figure, or None if the net has no convolution.
     """
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][:2]
     if not convolutions:
@@ -203,9 +207,9 @@ def draw_filters(name, run, net, data_dir):
 
 
 def draw_bitmaps(name, run, net, data_dir):
-    """What F6 answers for the first digit of each class, and the bitmap it should be. A Figure.
+    """Draws what F6 answers for the first digit of each class, and the bitmap it should answer.
 
-    None where the net measures no distance to bitmaps.
+    Returns a Figure, or None if the output of the net is not the distance to bitmaps.
     """
     output = getattr(net, "output", None)
     if not isinstance(output, BitmapDistance):
@@ -228,7 +232,7 @@ def draw_bitmaps(name, run, net, data_dir):
         image, label = images[first], labels[first].item()
         show_image(ax, image[0], x, 1)
         for y, units in ((0, output.bitmaps[label]), (2, answer)):
-            # In a square, so that pixels are square; 1.7159 is the most that a unit gives.
+            # Padded to a square, so that pixels are square. A unit is between -1.7159 and 1.7159.
             square = F.pad(units.view(12, 7), (3, 3, 0, 1), value=math.nan)
             show_image(ax, square, x, y, 1.7159)
         other = min(set(range(CLASSES)) - {label}, key=distance.__getitem__)

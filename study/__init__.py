@@ -1,1 +1,1 @@
-"""This repository's own report."""
+"""This repository's own report. `python -m study` makes it."""

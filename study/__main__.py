@@ -18,12 +18,13 @@ from main import DEFAULTS
 from study import figures, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
+EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the pages show how these are compared
 
 
 def read_logs():
-    """Reads the runs on the test set, on held-out images, and the repeated ones.
+    """Reads the runs measured on the test set, those on held-out images, and the repeated ones.
 
-    Returns three dicts {name: [run, ...]}. Raises RunError if any run cannot be read.
+    Returns a {name: [run, ...]} for each of the three. Raises RunError if a run cannot be read.
     """
     found = []
     for folder in (LOGS, LOGS / "validation", LOGS / "again"):
@@ -57,12 +58,37 @@ def fill(pages, blocks):
     return pages
 
 
+def make_blocks(series, held_out, again):
+    """Makes every table and paragraph that the pages take from the logs: {name: Markdown}.
+
+    Each argument is {name: [finished run, ...]}: of runs measured on the test set, of runs measured
+    on held-out images, and of runs that repeat some of `series`.
+    """
+    example = compare.compare({name: held_out[name] for name in EXAMPLE})
+    return {
+        "example": f"```\n{example}\n```",
+        "parameters": tables.parameter_tables(),
+        "results": tables.results_table(series),
+        "published": tables.published_table(series),
+        "road": tables.road_table(series),
+        "ablation": tables.ablation_table(series),
+        "effects": tables.effects_table(series),
+        "calibration": tables.calibration_table(series, again),
+        "robustness": tables.robustness_table(series, again),
+        "tests": tables.paired_tests(series),
+        "sampling": tables.sampling_error(series),
+        "seeds": tables.seeds_table(series),
+        "validation": tables.seeds_table(held_out),
+        "cost": tables.cost(series, held_out),
+    }
+
+
 def execute(argv):
-    """Fills the pages, draws the figures; returns the exit status: 1 if a figure was left out."""
+    """Fills the pages and draws the figures. The exit status is 1 if a figure was left out."""
     command.Parser("study", __doc__).parse_args(argv)
     everything, held_out, again = read_logs()
     finished = compare.finished_series(everything)
-    blocks = tables.make_blocks(finished, *map(compare.finished_series, (held_out, again)))
+    blocks = make_blocks(finished, *map(compare.finished_series, (held_out, again)))
     for path, text in fill(read_pages(), blocks).items():
         write_atomically(path, text.encode())
         print(path)

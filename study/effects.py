@@ -1,10 +1,10 @@
 """What each part of the regularisation does to LeNet-5, alone and together: a 2x2x2 factorial.
 
 Eight nets have every combination of dropout, weight decay and augmentation. A question is a
-contrast: a weighted sum over the eight nets of one seed. Its mean over the seeds, 95 % interval and
-p are Student's t of those sums, whatever the eight have in common. The effects and interactions
-are those of Box, Hunter and Hunter 2005, "Statistics for Experimenters", chapter 5: the mean over
-four nets less the mean over the other four. report.py tells the answers, plot.py draws them.
+contrast: a weighted sum over the eight nets of one seed. The mean of these sums over the seeds, its
+95 % interval and its p are Student's t, which assumes nothing of what the nets of a seed have in
+common. Effects and interactions are defined as in Box, Hunter and Hunter 2005, "Statistics for
+Experimenters", chapter 5: the mean over four nets less the mean over the other four.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from scipy import stats
 from lab import compare
 
 PARTS = ("dropout", "weight decay", "augmentation")
-NETS = {  # by the parts that a series has
+NETS = {  # the series that has these PARTS
     (0, 0, 0): "lenet",
     (1, 0, 0): "lenet_dropout", (0, 1, 0): "lenet_decay", (0, 0, 1): "lenet_augment",
     (1, 1, 0): "lenet_reg-no_augment", (1, 0, 1): "lenet_reg-weight_decay0.0",
     (0, 1, 1): "lenet_reg-dropout0.0",
     (1, 1, 1): "lenet_reg",
 }
-# What is asked of: its name, its unit, its value in a run, and whether more of it is better.
+# The name of a measure: its unit, its value in a run, and whether more of it is better.
 MEASURES = {
     "accuracy": ("points", lambda run: 100 * run["final"]["test_accuracy"], True),
     "test loss": ("nats", lambda run: run["final"]["test_loss"], False),
@@ -31,7 +31,7 @@ MEASURES = {
 
 
 def list_questions():
-    """{question in words: weights (2, 2, 2)}, the axes in the order of PARTS, 1 where it is."""
+    """Lists the questions: {words: weights (2, 2, 2)}. Each axis is one of PARTS: without, with."""
     has = np.indices((2, 2, 2))  # (3, 2, 2, 2)
     questions = {}
     for which in (which for size in (1, 2, 3) for which in combinations(range(3), size)):
@@ -49,7 +49,7 @@ def list_questions():
 
 
 def gather(series, measure):
-    """A measure of every net, (2, 2, 2, seeds), over the seeds that all eight have."""
+    """Collects a measure of all nets over the seeds that all have: float (2, 2, 2, seeds)."""
     value = MEASURES[measure][1]
     nets = {parts: {run["seed"]: value(run) for run in series[name]}
             for parts, name in NETS.items()}
@@ -60,20 +60,20 @@ def gather(series, measure):
 
 @dataclass(frozen=True)
 class Effect:
-    """The answer to a question in one measure: over the seeds, in the measure's unit."""
+    """The answer to a question in one measure, in the unit of the measure."""
 
     question: str
     mean: float
-    low: float  # the ends of the 95 % interval
-    high: float
+    low: float  # lower end of the 95 % interval
+    high: float  # upper end
     p: float  # two-sided, corrected for the number of all questions in all measures
     verdict: str  # "helps", "hurts", "less than the sum", "more than the sum" or "undecided"
 
 
 def answer(series):
-    """{measure: [Effect, ...]} of `series`, {name: [finished run, ...], ...}.
+    """Answers all questions: {measure: [Effect, ...]}. series: {name: [finished run, ...]}.
 
-    Empty where one of the eight nets is not there, or not with two seeds that all of them have.
+    Returns {} if one of the eight nets is missing, or if they have fewer than two seeds in common.
     """
     if not series.keys() >= set(NETS.values()):
         return {}
@@ -98,7 +98,7 @@ def answer(series):
 
 
 def find_correlations(series):
-    """Of the seeds' accuracies between each two of the eight nets: mean, lowest, highest."""
+    """Correlates the accuracies of two nets over the seeds. Of all pairs: mean, lowest, highest."""
     matrix = np.corrcoef(gather(series, "accuracy").reshape(8, -1))
     pairs = matrix[np.triu_indices(8, 1)]
     return pairs.mean(), pairs.min(), pairs.max()

@@ -12,7 +12,7 @@ from study.tables import ABLATION, ROAD
 
 
 def draw_ablation(series):
-    """LeNet-5 without regularisation, with each part of it, and with all of them; a Figure."""
+    """Draws LeNet-5 without regularisation, with each part of it, and with all. A Figure."""
     def parts(recipe):
         return ", ".join(words for words, holds in (
             (f"dropout {recipe['dropout']}", recipe["dropout"]),
@@ -27,7 +27,7 @@ def draw_ablation(series):
 
 
 def draw_effects(answers):
-    """The answers of effects.py, each with its interval; a Figure."""
+    """Draws the answers of `effects.answer`, each with its 95 % interval. A Figure."""
     figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
     axes = figure.subplots(1, len(answers), sharey=True)
     for ax, (measure, rows) in zip(axes, answers.items(), strict=True):
@@ -46,17 +46,20 @@ def draw_effects(answers):
 
 
 def draw_road(names, series):
-    """These of the road's series, from LeNet-5 as published to today's; a Figure."""
+    """Draws the series `names` of ROAD, from LeNet-5 as published to today's. A Figure."""
     rows = [(f"{NAMES[name]}\n{ROAD[name]}", series[name]) for name in names]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
 
 
 def list_figures(series):
-    """Yields (file name, function that draws it) of these figures, from {name: [finished run]}."""
+    """Yields the file name of each figure, and a function that draws it: see plot.list_figures.
+
+    series: {name: [finished run, ...]}. A figure whose series are missing is left out.
+    """
     if len(series.keys() & set(ABLATION)) > 1:
         yield "ablation.png", partial(draw_ablation, series)
     if answers := effects.answer(series):
         yield "effects.png", partial(draw_effects, answers)
     road = [name for name in ROAD if name in series]
-    if len(road) > 1 and "1998" in road[0]:  # the rest of it is in ablation.png
+    if len(road) > 1 and "1998" in road[0]:  # ablation.png shows the rest of it
         yield "road.png", partial(draw_road, road, series)

@@ -1,4 +1,7 @@
-"""The tables of this repository's own report, made from the logs in logs/report/."""
+"""The tables and paragraphs of this repository's own report, as Markdown.
+
+`series` is always {name: [finished run, ...]}, the runs in logs/report/.
+"""
 
 from collections import Counter
 
@@ -14,7 +17,7 @@ from main import RECIPES
 from study import effects
 
 ABLATION = (*effects.NETS.values(), "lenet_heavy", "lenet_record")
-# From LeNet-5 as published to the most this net reaches, each step on top of the one before.
+# From LeNet-5 as published to the best that this net reaches. Each step adds to the one before.
 ROAD = {
     "lenet_1998": "as published", "lenet_1998_linear": "linear output; with it, today's rate",
     "lenet_1998_dense": "every map of C3 reads all six", "lenet_1998_max": "maximum pooling",
@@ -22,24 +25,24 @@ ROAD = {
     "lenet_reg": "dropout, weight decay, augmentation",
     "lenet_record": "120 epochs, thickened, without dropout",
 }
-# The paper's own test errors in percent, of LeNet-5 (figure 9), and how sure it calls them.
+# Test errors of LeNet-5 in percent: LeCun et al. 1998, figure 9, where each is ± 0.1.
 PUBLISHED = {"lenet_1998": ("60,000 images", 0.95),
              "lenet_1998-augment": ("distorted images too", 0.8)}
 PUBLISHED_WITHIN = 0.1
-EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the pages show how these are compared
 CALIBRATED = ("lenet", "lenet_reg", "lenet_record")
 
 
 def table(header, rows):
-    """Markdown; the first column is text, the others are set right."""
+    """Makes a Markdown table. The first column is aligned left, the others right."""
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
 def results_table(series):
+    """Tabulates all series: by model in the order of RECIPES, then by name."""
     models, rows = list(RECIPES), []
     for name, chosen in sorted(series.items(), key=lambda item: (
-            models.index(item[1][0]["model"]), item[0])):  # by model as in RECIPES, then by name
+            models.index(item[1][0]["model"]), item[0])):
         train = np.array([100 * run["final"]["train_accuracy"] for run in chosen])
         seconds = [row["seconds"] for run in chosen for row in run["history"]]
         rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",
@@ -52,10 +55,11 @@ def results_table(series):
 
 
 def difference_table(series, pairs, header, describe):
-    """A row for each (name, base) of `pairs`, base None in the first, and a line an undecided one.
+    """Tabulates differences, and adds a line for each that is undecided.
 
-    header: of the columns before those of the difference, and of the difference.
-    describe(name): what stands in the columns before.
+    pairs: (name, base) for each row; the base of the first row is None.
+    header: the titles of the first columns and of the difference.
+    describe(name): the cells of the first columns.
     """
     (first, _), *others = pairs
     differences = [compare.measure_difference(series, *pair) for pair in others]
@@ -73,6 +77,7 @@ def difference_table(series, pairs, header, describe):
 
 
 def ablation_table(series):
+    """Compares each regularised LeNet-5 with the plain one."""
     base, *others = (name for name in ABLATION if name in series)
     return difference_table(
         series, [(base, None), *((name, base) for name in others)],
@@ -81,7 +86,7 @@ def ablation_table(series):
 
 
 def effects_table(series):
-    """Every question of effects.py, answered in accuracy and in test loss."""
+    """Answers every question of effects.py, in accuracy and in test loss."""
     answers = effects.answer(series)
     if not answers:
         return "(needs two seeds of each of the eight nets)"
@@ -101,20 +106,21 @@ def effects_table(series):
 
 
 def calibration_error(calibration):
-    """Expected calibration error, a fraction, of what `examine` counted.
+    """The expected calibration error, a fraction, of the counts that `lab.evaluate.examine` makes.
 
-    The sum over the bins of |B| / N |accuracy(B) - confidence(B)|: Guo, Pleiss, Sun and Weinberger
-    2017, "On Calibration of Modern Neural Networks", section 2 (after Naeini et al. 2015).
-    Confidence is the mean probability of what was answered.
+    It is the sum over the bins of |B| / N |accuracy(B) - confidence(B)|, where confidence is the
+    mean probability of the predictions: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of
+    Modern Neural Networks", section 2 (after Naeini et al. 2015).
     """
     examples, right, probability = np.array(calibration)
     return abs(right - probability).sum() / examples.sum()
 
 
 def calibration_table(series, again):
-    """Test loss, and how sure the nets are; only logs since calibration is logged have the latter.
+    """Tabulates the test loss, and how sure the nets are of their answers.
 
-    again: the same, retrained, by name.
+    Logs from before calibration was logged say nothing of the latter; `again`, the repeated runs,
+    adds logs that do.
     """
     rows = []
     for name in (name for name in CALIBRATED if name in series):
@@ -134,7 +140,7 @@ def calibration_table(series, again):
 
 
 def robustness_table(series, again):
-    """What should make no difference: the machine (the same seeds trained once more), bfloat16."""
+    """Compares runs that should be equal: repeated on another machine, or trained in bfloat16."""
     def content(members):
         return [([{**row, "seconds": None} for row in run["history"]], run["errors"])
                 for run in members]
@@ -156,6 +162,7 @@ def robustness_table(series, again):
 
 
 def road_table(series):
+    """Compares each step from LeNet-5 as published to the best with the step before."""
     names = [name for name in ROAD if name in series]
     return difference_table(
         series, list(zip(names, [None, *names[:-1]], strict=True)),
@@ -167,7 +174,7 @@ def road_table(series):
 
 
 def published_table(series):
-    """The paper's figures beside ours. What the table shows decides between inside and outside."""
+    """Compares our test errors with the published ones, as rounded to what the table shows."""
     rows = []
     for name, (images, published) in PUBLISHED.items():
         if name in series:
@@ -185,14 +192,15 @@ def published_table(series):
 
 
 def misread(run):
+    """The indices of the images that a net misreads: a set."""
     return {index for index, *_ in run["errors"]}
 
 
 def mcnemar(errors_a, errors_b):
-    """McNemar's exact test on the images that two nets misread (two sets of indices).
+    """McNemar's exact test (1947) of the images that two nets misread, given as sets of indices.
 
     Returns how many only the first misreads, how many only the second, and the two-sided p: the
-    chance of so uneven a split, or a more uneven one, were each of those images a coin toss.
+    probability of a split at least as uneven if each of those images were a coin toss.
     """
     only_a, only_b = len(errors_a - errors_b), len(errors_b - errors_a)
     n = only_a + only_b
@@ -200,7 +208,7 @@ def mcnemar(errors_a, errors_b):
 
 
 def paired_tests(series):
-    """LeNet-5 against the MLP, and regularised against plain: the images of one seed, all seeds."""
+    """Compares LeNet-5 with the MLP and with its regularised form, by images and by seeds."""
     pairs = (("lenet", "mlp"), ("lenet_reg", "lenet"))
     judged = compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
     lines = []
@@ -216,6 +224,7 @@ def paired_tests(series):
 
 
 def sampling_error(series):
+    """Tells how much chance and doubtful labels there are in the result of the best net."""
     name = "lenet_record" if "lenet_record" in series else "lenet_reg"
     accuracy = accuracies(series[name]).mean()
     ends = stats.binomtest(round(100 * accuracy), 10_000).proportion_ci(method="wilson")
@@ -236,13 +245,14 @@ def sampling_error(series):
 
 
 def parameter_tables():
+    """Tabulates the parameters of each layer of the main nets."""
     nets = (model.LeNet5(), model.CustomMLP(), model.LeNet1998(), model.LeNetWide(0.5),
             model.MLPWide(0.5))
     return "\n\n".join("\n".join(model.markdown_table(net)) for net in nets)
 
 
 def seeds_table(series):
-    """The accuracy of every single run, in the order of the seeds."""
+    """Tabulates the accuracy of every run, in the order of the seeds."""
     rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen)),
              " ".join(f"{accuracy:.2f}" for accuracy in accuracies(chosen))]
             for name, chosen in series.items()]
@@ -250,35 +260,10 @@ def seeds_table(series):
 
 
 def cost(series, held_out):
-    """What the runs took: the seconds of all their epochs, training and evaluation."""
+    """Adds up the time of all runs: the seconds of their epochs, training and evaluation."""
     counted = []
     for chosen in (series, held_out):
         all_runs = [run for each in chosen.values() for run in each]
         seconds = sum(row["seconds"] for run in all_runs for row in run["history"])
         counted.append(f"{len(all_runs)} runs, {seconds / 3600:.1f} hours")
     return f"By their logs: on the test set {counted[0]}; on held-out images {counted[1]}."
-
-
-def make_blocks(series, held_out, again):
-    """Every table and paragraph that the pages take from the logs, in Markdown: {name: text}.
-
-    Each argument is {name: [finished run, ...]}: runs measured on the test set, runs measured on
-    held-out images, and runs that repeat some of `series`.
-    """
-    example = compare.compare({name: held_out[name] for name in EXAMPLE})
-    return {
-        "example": f"```\n{example}\n```",
-        "parameters": parameter_tables(),
-        "results": results_table(series),
-        "published": published_table(series),
-        "road": road_table(series),
-        "ablation": ablation_table(series),
-        "effects": effects_table(series),
-        "calibration": calibration_table(series, again),
-        "robustness": robustness_table(series, again),
-        "tests": paired_tests(series),
-        "sampling": sampling_error(series),
-        "seeds": seeds_table(series),
-        "validation": seeds_table(held_out),
-        "cost": cost(series, held_out),
-    }

@@ -11,7 +11,7 @@ import plot
 from lab import compare
 from lab.command import RunError
 from study import __main__ as study
-from study import effects, tables
+from study import effects
 
 NAMES = [*effects.NETS.values(), "mlp", "lenet_record", "lenet_1998"]
 
@@ -22,7 +22,7 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
         write_curves(study.LOGS, name, seeds=2)
-    for name in tables.EXAMPLE:
+    for name in study.EXAMPLE:
         write_curves(study.LOGS / "validation", name, evaluated_on="validation")
     write_curves(study.LOGS / "again", "lenet", seeds=2)
     for path in (study.LOGS / "again").glob("*.json"):
@@ -44,7 +44,7 @@ def read_pages():
 def test_the_readme_shows_what_the_logs_say(monkeypatch):
     monkeypatch.chdir(ROOT)
     pages = study.read_pages()
-    blocks = tables.make_blocks(*map(compare.finished_series, study.read_logs()))
+    blocks = study.make_blocks(*map(compare.finished_series, study.read_logs()))
     assert study.fill(pages, blocks) == pages
 
 
