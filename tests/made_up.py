@@ -1,4 +1,4 @@
-"""Logs and checkpoints of made-up runs, and what stands in the figures of them."""
+"""Writes logs and weights of made-up runs, and reads figures. Several test files use it."""
 
 import functools
 import re
@@ -26,7 +26,7 @@ def make_history(seed, epochs):
 
 @functools.cache
 def fingerprint(train):
-    """That of MNIST's training images, or of its test images."""
+    """The fingerprint of MNIST's training or test images."""
     return dataset.MNIST(dataset.DATA_DIR, train).fingerprint()
 
 
@@ -83,16 +83,18 @@ def write_weights(folder, name, kind, **changes):
 
 
 def read(folder):
+    """All series of a folder: {name: [run, ...]}."""
     return {name: runs.read_series(folder, name, DEFAULTS)
             for name in runs.list_series(folder)}
 
 
 def texts(figure):
+    """The texts in the Axes of a figure."""
     return [text.get_text() for ax in figure.axes for text in ax.texts]
 
 
 def images(figure):
-    """The pixels of a mosaic's images by their place: {(x, y): array}."""
+    """The images of a mosaic by their place: {(x, y): array}."""
     found = {}
     for image in figure.axes[0].images:
         left, _, _, top = image.get_extent()
@@ -101,7 +103,7 @@ def images(figure):
 
 
 def read_dots(figure):
-    """Per row: label, the seeds' dots, mean and the ends of its error bar; from the artists."""
+    """Reads each row of dots: its label, the dots, the mean, and the ends of its error bar."""
     ax, found = figure.axes[0], []
     dots = [line for line in ax.lines if line.get_marker() == "o"]
     for label, line, bar in zip(ax.get_yticklabels(), dots, ax.containers, strict=True):
@@ -112,15 +114,16 @@ def read_dots(figure):
 
 
 def legend_labels(figure):
+    """The labels in the legend of the first Axes."""
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
 
 def gallery(figure):
-    """The sheet of a gallery of errors cut into its images, in the order of its words."""
+    """Cuts a gallery of errors into its images, in the order of their captions."""
     sheet = np.asarray(figure.axes[0].images[0].get_array())
     found = []
     for text in figure.axes[0].texts:
         x, y = text.get_position()
-        bottom, centre = round(32 * y - 1.28), round(32 * x)  # 0.04 above the words; cells of 32
+        bottom, centre = round(32 * y - 1.28), round(32 * x)  # 0.04 above its caption
         found.append(sheet[bottom - 28:bottom, centre - 14:centre + 14])
     return found

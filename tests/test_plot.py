@@ -1,4 +1,4 @@
-"""The figures: which are drawn, what stands in them against the logs, and the files they make."""
+"""plot.py: which figures it draws, whether they show what the logs say, and its files."""
 
 import statistics
 import struct
@@ -32,13 +32,13 @@ from model import LeNet5
 
 
 def draw(folder, data_dir=dataset.DATA_DIR, word=""):
-    """{file name: Figure} of all that can be drawn of a log folder and has `word` in its name."""
+    """Draws the figures of a log folder that have `word` in their names: {file name: Figure}."""
     listed = plot.list_figures(read(folder), [folder], data_dir)
     return {name: figure for name, function in listed if word in name and (figure := function())}
 
 
 def run_plot(log_dir, out, capsys, *argv):
-    """Exit status, lines of output and lines of complaint."""
+    """Runs plot.py; returns the exit status, the lines of stdout and those of stderr."""
     status = plot.main(["--log-dir", str(log_dir), "--out", str(out), *map(str, argv),
                         "--checkpoint-dir", str(log_dir)])
     out, err = capsys.readouterr()
@@ -64,7 +64,7 @@ def record(tmp_path):
 
 @pytest.fixture
 def unsaved(monkeypatch):
-    """The files are empty: to compose a figure takes longest, and other tests do."""
+    """Leaves the files empty: rendering takes longest, and other tests do it."""
     monkeypatch.setattr(plot, "save", lambda figure, path: path.touch())
 
 

@@ -1,4 +1,4 @@
-"""The tables of a user's runs, on the command line."""
+"""report.py: its command line, its tables, and its faults."""
 
 import os
 import signal
@@ -113,7 +113,7 @@ def test_a_reader_that_goes_away_is_no_error(argv, run_script):
 
 
 def test_what_takes_long_to_import_is_not_imported(tmp_path):
-    """In a process that has imported nothing yet: the other tests need scipy.stats themselves."""
+    """Needs a process of its own: the tests import scipy.stats themselves."""
     for name, accuracies in (("lenet", [0.991, 0.992]), ("lenet-lr0.05", [0.993, 0.995])):
         write_series(tmp_path, name, accuracies, model="lenet")
     code = (f"import sys, report; assert report.main(['--log-dir', {str(tmp_path)!r}]) == 0\n"

@@ -1,4 +1,4 @@
-"""How series differ: every number against sums by hand."""
+"""lab/compare.py: the statistics, compared with sums by hand and with scipy.stats."""
 
 import math
 import warnings
@@ -118,9 +118,9 @@ def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
     assert few < many
 
 
-# Against scipy.stats, which report.py does not import
+# Compared with scipy.stats, which compare.py does not import
 
-@pytest.mark.parametrize("first", [0, 3])  # the same seeds, or some others
+@pytest.mark.parametrize("first", [0, 3])  # the same seeds, or only some of them
 @pytest.mark.parametrize(("a", "b"), [
     ([78, 90, 66, 81, 75], [45, 50, 39, 44, 52]), ([78, 90, 66, 81, 75], [77, 91, 66, 80]),
     ([5000, 5001], [5000, 5000, 5001]), ([100, 100, 100], [9000, 9001, 9000]),

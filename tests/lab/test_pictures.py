@@ -1,4 +1,4 @@
-"""Pictures of digits and of nets at work, against the data and sums by hand."""
+"""lab/pictures.py: the pictures, compared with the data and with sums by hand."""
 
 import io
 import re
@@ -33,7 +33,7 @@ def record(tmp_path):
 
 
 def draw_net(draw, folder, name, data_dir=dataset.DATA_DIR):
-    """What `draw` makes of seed 0 of a series, and of its weights in the same folder."""
+    """Draws seed 0 of a series, with its weights in the same folder, by the function `draw`."""
     run = read(folder)[name][0]
     net = pictures.find_net(run, [folder / f"{name}-seed0.pt"], DEFAULTS)
     return draw(name, run, net, data_dir)

@@ -1,4 +1,4 @@
-"""effects.py: the contrasts of the factorial, against a fitted linear model and sums by hand."""
+"""study/effects.py: its contrasts, compared with a fitted linear model and sums by hand."""
 
 import itertools
 import statistics

@@ -1,4 +1,4 @@
-"""The figures of the report alone, against the logs and the tables."""
+"""study/figures.py: the figures of the report, compared with the logs and the tables."""
 
 import json
 import statistics
@@ -14,7 +14,7 @@ from study import effects, figures
 
 
 def draw(folder):
-    """{file name: Figure} of the runs in a folder."""
+    """Draws the figures of the runs in a folder: {file name: Figure}."""
     return {name: function() for name, function in figures.list_figures(read(folder))}
 
 
@@ -70,7 +70,7 @@ def test_no_road_without_two_of_its_nets_and_one_of_1998(tmp_path, names):
 
 
 def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
-    """The figure against effects.answer: a point and two ends an effect, panels side by side."""
+    """Each effect is a point with two ends, as `effects.answer` has them; a panel per measure."""
     for (dropout, decay, augmented), name in effects.NETS.items():
         changes = {"dropout": 0.1 if dropout else None, "weight_decay": 5e-4 * decay,
                    "augment": bool(augmented)}

@@ -1,4 +1,4 @@
-"""`python -m study`: the pages and the figures that it writes, and its faults."""
+"""`python -m study`: the pages that it fills, the figures that it draws, and its faults."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ NAMES = [*effects.NETS.values(), "mlp", "lenet_record", "lenet_1998"]
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A repository with made-up logs, a README and one more page; the figures' files are empty."""
+    """A folder with made-up logs, a README and one more page. The figures become empty files."""
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
         write_curves(study.LOGS, name, seeds=2)

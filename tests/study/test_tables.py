@@ -1,4 +1,4 @@
-"""What the tables of the report say; the README and its logs."""
+"""study/tables.py: the tables of the report, compared with numbers by hand."""
 
 from dataclasses import asdict, replace
 
