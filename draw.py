@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 import predict
-from lab import command
+from lab import command, evaluate
 from lab.command import RunError
 
 PAGE = Path(__file__).parent / "lab" / "draw.html"
@@ -59,7 +59,7 @@ def load(path):
 
 @functools.lru_cache(maxsize=8)
 def load_once(path, changed):
-    return predict.load_net(path)
+    return evaluate.read_net(path)
 
 
 def answer(net, content):

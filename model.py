@@ -271,16 +271,6 @@ def make_net(net, dropout):
     return net() if dropout is None else net(dropout)
 
 
-def load_net(checkpoint):
-    """The net of a checkpoint's content, ready to predict. Fails in any way on other content."""
-    kind = globals()[checkpoint["recipe"]["net"]]
-    if not issubclass(kind, nn.Module):
-        raise TypeError(kind)
-    net = make_net(kind, checkpoint["recipe"]["dropout"])
-    net.load_state_dict(checkpoint["model"])
-    return net.eval()
-
-
 def parameter_table(model):
     """Rows (layer, formula, count) for each layer of `model` that has parameters, and the total.
 

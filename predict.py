@@ -19,9 +19,8 @@ import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-import model
 from dataset import SIDE, make_transform
-from lab import command, runs
+from lab import command, evaluate
 from lab.command import RunError
 from lab.ink import find_ink, is_edge
 
@@ -182,14 +181,6 @@ def place(glyph):
     return Image.fromarray(canvas)
 
 
-def load_net(path):
-    """The net of a checkpoint of main.py, ready to predict. Raises RunError."""
-    if not path.is_file():
-        raise RunError(f"{path}: no such file")
-    with runs.blaming(path):
-        return model.load_net(runs.load_checkpoint(path))
-
-
 @torch.inference_mode()
 def classify(net, picture):
     """Probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28)."""
@@ -211,7 +202,7 @@ def parse(argv):
 def execute(argv):
     """Reads the pictures of a command line; returns the exit status: 1 if any of them failed."""
     args, status = parse(argv), 0
-    net = load_net(args.weights)
+    net = evaluate.read_net(args.weights)
     for path in args.pictures:
         try:
             picture = prepare(read_picture(path))

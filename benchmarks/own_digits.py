@@ -20,6 +20,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import predict
+from lab import evaluate
 
 PENS = (8, 16, 30)  # on ruled paper: widths of the line, 300 pixels being the height
 
@@ -174,7 +175,7 @@ def main():
     parser.add_argument("--weights", type=Path, default=predict.WEIGHTS, metavar="FILE")
     parser.add_argument("--fonts", nargs="+", type=Path, metavar="FILE", help="other fonts")
     args = parser.parse_args()
-    net = predict.load_net(args.weights)
+    net = evaluate.read_net(args.weights)
     ways = [screen, scan, photo]
 
     def row(name, masks):

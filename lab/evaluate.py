@@ -1,8 +1,31 @@
 """What a trained net answers: its logits, what it misreads, and whether it knows how sure to be."""
 
 import torch
+from torch import nn
+
+import model as nets
+from lab import runs
+from lab.command import RunError
 
 BINS = 15  # of probability, as in Guo et al. 2017
+
+
+def build_net(checkpoint):
+    """The net of a checkpoint's content, ready to predict. Fails in any way on other content."""
+    kind = vars(nets)[checkpoint["recipe"]["net"]]
+    if not issubclass(kind, nn.Module):
+        raise TypeError(kind)
+    net = nets.make_net(kind, checkpoint["recipe"]["dropout"])
+    net.load_state_dict(checkpoint["model"])
+    return net.eval()
+
+
+def read_net(path):
+    """The net of a checkpoint of main.py, ready to predict. Raises RunError."""
+    if not path.is_file():
+        raise RunError(f"{path}: no such file")
+    with runs.blaming(path):
+        return build_net(runs.load_checkpoint(path))
 
 
 @torch.inference_mode()

@@ -18,7 +18,8 @@ from torch import nn
 from dataset import CLASSES, MNIST, SIDE, Distortion, hold_out, make_transform
 from lab import runs
 from lab.command import RunError
-from model import BitmapDistance, load_net
+from lab.evaluate import build_net
+from model import BitmapDistance
 
 # Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
@@ -171,7 +172,7 @@ def find_net(run, paths, defaults):
             same = saved["seed"] == run["seed"] and last == run["final"]
             if same and not runs.find_differences(saved, run):
                 with runs.blaming(path):
-                    return load_net(saved)
+                    return build_net(saved)
     return None
 
 

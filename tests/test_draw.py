@@ -35,6 +35,7 @@ import draw
 import main
 import predict
 from dataset import make_transform
+from lab import evaluate
 from model import CustomMLP, LeNet5, LeNetWide
 
 SCRIPT = Path(draw.__file__)
@@ -98,7 +99,7 @@ def send(server, content):
 
 
 def test_answers_what_the_net_says(server, digits):
-    net = predict.load_net(predict.WEIGHTS)
+    net = evaluate.read_net(predict.WEIGHTS)
     for pixels in digits["test"][0][:20]:
         status, result = ask(server, body=png(pixels))
         with torch.inference_mode():

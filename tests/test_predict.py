@@ -28,7 +28,7 @@ LINE = re.compile(r"(.+): (\d)  \((\d+\.\d) %, then (\d) with (\d+\.\d) %\)")
 
 @pytest.fixture(scope="session")
 def net():
-    return predict.load_net(WEIGHTS)
+    return evaluate.read_net(WEIGHTS)
 
 
 @pytest.fixture(scope="session")
@@ -298,7 +298,7 @@ def test_show_writes_what_the_net_saw(net, seven, tmp_path, capsys, monkeypatch)
     path = tmp_path / "my.photo.jpg"
     enlarge(seven, np.random.default_rng(0)).save(path)
     seen = []
-    monkeypatch.setattr(predict, "load_net", lambda path: net)
+    monkeypatch.setattr(evaluate, "read_net", lambda path: net)
     hook = net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     try:
         assert run(path, "--show") == 0
