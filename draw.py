@@ -29,9 +29,9 @@ from urllib.parse import parse_qs
 import numpy as np
 import torch
 
-import predict
 from lab import command, evaluate
 from lab.command import RunError
+from lab.digit import WEIGHTS, PictureError, classify, decode, prepare
 
 PAGE = Path(__file__).parent / "lab" / "draw.html"
 LOOPBACK = "127.0.0.1"
@@ -44,7 +44,7 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 
 def find_weights(first):
     """The weights at hand, as absolute paths: `first`, the report's, and those of your runs."""
-    found = [first, *sorted(predict.WEIGHTS.parent.glob("*.pt")),
+    found = [first, *sorted(WEIGHTS.parent.glob("*.pt")),
              *sorted(Path("checkpoints").glob("*.pt"))]
     return list(dict.fromkeys(path.resolve() for path in found))
 
@@ -69,12 +69,12 @@ def answer(net, content):
     activated and pooled, as the layer after them gets them; empty for a net without convolutions.
     Raises PictureError.
     """
-    picture = predict.prepare(predict.decode(io.BytesIO(content)))
+    picture = prepare(decode(io.BytesIO(content)))
     passed = []  # what goes into and out of each layer, in the order of the computation
     hooks = [layer.register_forward_hook(lambda layer, inputs, output: passed.extend(
         [*inputs, output])) for layer in net.children()]
     try:
-        probabilities = predict.classify(net, picture)
+        probabilities = classify(net, picture)
     finally:
         for hook in hooks:
             hook.remove()
@@ -159,7 +159,7 @@ class Handler(BaseHTTPRequestHandler):
             if chosen not in at_hand:
                 raise RunError(f"{chosen!a}: no such weights")
             result = answer(load(at_hand[chosen]), content)
-        except (predict.PictureError, RunError) as error:
+        except (PictureError, RunError) as error:
             self.fail(400, str(error))
         else:
             self.reply(200, "application/json", json.dumps(result))
@@ -205,7 +205,7 @@ def parse(argv):
     parser = command.Parser("draw.py", __doc__)
     parser.add_argument("--port", type=command.whole(0, 2**16 - 1), default=8000, metavar="N",
                         help="of this computer; default: 8000, or the next free one")
-    parser.add_argument("--weights", type=Path, default=predict.WEIGHTS, metavar="FILE",
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE",
                         help="a checkpoint of main.py; default: the report's lenet_record")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser.parse_args(argv)

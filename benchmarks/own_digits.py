@@ -19,8 +19,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-import predict
 from lab import evaluate
+from lab.digit import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
 
 PENS = (8, 16, 30)  # on ruled paper: widths of the line, 300 pixels being the height
 
@@ -164,15 +164,15 @@ def shade(chance):
 def read(net, picture):
     """The digit, or why there is none, in words."""
     try:
-        prepared = predict.prepare(predict.to_grey(picture))
-    except predict.PictureError as error:
+        prepared = prepare(to_grey(picture))
+    except PictureError as error:
         return str(error)
-    return int(predict.classify(net, prepared).argmax())
+    return int(classify(net, prepared).argmax())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--weights", type=Path, default=predict.WEIGHTS, metavar="FILE")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE")
     parser.add_argument("--fonts", nargs="+", type=Path, metavar="FILE", help="other fonts")
     args = parser.parse_args()
     net = evaluate.read_net(args.weights)
@@ -218,7 +218,7 @@ def main():
             kind = "squared" if squared else "ruled"
             print(f"| {kind}, {name} lines | {cells[0]} | {cells[1]} |")
     chance = np.random.default_rng(4)
-    blank = sum(read(net, shade(chance)) == predict.BLANK for _ in range(40))
+    blank = sum(read(net, shade(chance)) == BLANK for _ in range(40))
     print(f"\nempty sheets with a shadow that are called blank: {blank} of 40")
     print("\nmost frequent confusions: " + ", ".join(
         f"{digit} read as {answer} ({n})" for (digit, answer), n in wrong.most_common(8)))

@@ -33,9 +33,9 @@ import own_digits
 
 import draw
 import main
-import predict
 from dataset import make_transform
 from lab import evaluate
+from lab.digit import WEIGHTS
 from model import CustomMLP, LeNet5, LeNetWide
 
 SCRIPT = Path(draw.__file__)
@@ -46,7 +46,7 @@ def serve():
     """Starts servers at free ports: serve() -> Server. All end with the module."""
     started = []
 
-    def start(weights=predict.WEIGHTS):
+    def start(weights=WEIGHTS):
         server = draw.Server(0, weights)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -99,7 +99,7 @@ def send(server, content):
 
 
 def test_answers_what_the_net_says(server, digits):
-    net = evaluate.read_net(predict.WEIGHTS)
+    net = evaluate.read_net(WEIGHTS)
     for pixels in digits["test"][0][:20]:
         status, result = ask(server, body=png(pixels))
         with torch.inference_mode():
@@ -167,7 +167,7 @@ def test_weights_are_chosen_in_the_page(serve, seven, tmp_path, monkeypatch):
     server = serve()
     options = re.findall('<option value="(.+?)">(.+?)</option>', ask(server, "GET", "/")[1])
     paths = [html.unescape(path) for path, _ in options]
-    assert paths[0] == str(predict.WEIGHTS)
+    assert paths[0] == str(WEIGHTS)
     assert paths.index(str(mine)) > 0
     assert ("checkpoints/&lt;mlp&gt;") in [name for _, name in options]
     assert ask(server, body=seven)[1]["maps"] != {}  # the first is the default

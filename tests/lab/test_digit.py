@@ -1,0 +1,233 @@
+"""lab/digit.py: real test digits through files of every kind, and drawings."""
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import own_digits
+
+from dataset import DATA_DIR, MNIST
+from lab import evaluate
+from lab.digit import STROKE, WEIGHTS, classify, fit, keep_digit, prepare, read_picture, to_grey
+
+
+@pytest.fixture(scope="module")
+def net():
+    return evaluate.read_net(WEIGHTS)
+
+
+@pytest.fixture(scope="session")
+def raw_digits():
+    """The test set, raw: uint8 (10000, 1, 28, 28) and labels (10000,)."""
+    return MNIST(DATA_DIR, train=False)[:]
+
+
+@pytest.fixture
+def seven(raw_digits):
+    """The first test image, a 7, as a picture."""
+    return Image.fromarray(raw_digits[0][0, 0].numpy())
+
+
+def enlarge(picture, chance):
+    """Ten times as large, black on white, off centre, light mildly uneven, through a JPEG."""
+    big = picture.resize((280, 280), Image.Resampling.BICUBIC)
+    width, height = chance.integers(300, 500, 2).tolist()
+    page = Image.new("L", (width, height))
+    page.paste(big, (int(chance.integers(width - 280)), int(chance.integers(height - 280))))
+    light = np.linspace(150, 235, width) + np.linspace(-20, 20, height)[:, None]
+    page = light * (1 - np.asarray(page) / 300)
+    Image.fromarray(np.uint8(page.clip(0, 255))).save(file := io.BytesIO(), "JPEG", quality=80)
+    return Image.open(file)
+
+
+def same_picture(one, other):
+    return one.size == other.size and one.mode == other.mode and one.tobytes() == other.tobytes()
+
+
+def test_every_mnist_digit_passes_unchanged(raw_digits):
+    # A hundred of them touch the border.
+    for pixels in raw_digits[0]:
+        picture = Image.fromarray(pixels[0].numpy())
+        assert same_picture(prepare(picture), picture)
+
+
+def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, raw_digits):
+    chance = np.random.default_rng(0)
+    right = 0
+    for pixels, label in zip(raw_digits[0][:50], raw_digits[1], strict=False):
+        picture = enlarge(Image.fromarray(pixels[0].numpy()), chance)
+        prepared = prepare(to_grey(picture))
+        right += int(classify(net, prepared).argmax()) == label
+    assert right >= 49  # all of the first 100 when this was written
+
+
+# Preparation
+
+
+@pytest.fixture
+def drawing():
+    """A 4 in thin black pen strokes on white, off centre, 300x400."""
+    image = Image.new("RGB", (300, 400), "white")
+    for line in ([(120, 60), (60, 180), (190, 175)], [(160, 110), (150, 260)]):
+        ImageDraw.Draw(image).line(line, "black", 5, joint="curve")
+    return image
+
+
+def test_prepared_as_nist_did(drawing):
+    pixels = np.asarray(prepare(to_grey(drawing)), dtype=float)
+    assert pixels.shape == (28, 28)
+    rows, columns = np.nonzero(pixels)
+    assert 1 + max(np.ptp(rows), np.ptp(columns)) == 20
+    # As wide for its height as the drawing is: 130 to 200, and the strokes grow by the same.
+    assert 1 + np.ptp(columns) == pytest.approx(20 * 130 / 200, abs=1.5)
+    for axis in (0, 1):
+        centre = (pixels.sum(1 - axis) * np.arange(28)).sum() / pixels.sum()
+        assert centre == pytest.approx(14, abs=0.51)
+    assert pixels.max() >= 250  # full contrast, though the stroke is half a pixel wide at this size
+    assert pixels[0].max() == 0  # and the paper is black
+    assert len(np.unique(pixels)) > 10  # antialiased
+
+
+@pytest.mark.parametrize("change", [
+    ImageOps.invert,
+    lambda image: image.point(lambda value: 120 + value // 4),  # little contrast, grey paper
+    lambda image: ImageOps.expand(image, 150, "white"),
+    lambda image: image.resize((600, 800), Image.Resampling.BICUBIC),
+], ids=["white on black", "faint", "wide margin", "twice as large"])
+def test_the_net_sees_the_same_whatever_the_paper(drawing, change):
+    one, other = (np.asarray(prepare(to_grey(image)), dtype=float)
+                  for image in (drawing, change(drawing)))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
+
+
+def test_shadow_noise_and_specks_are_removed(net, drawing):
+    chance = np.random.default_rng(0)
+    photo = ImageOps.expand(drawing.convert("L"), 100, "white")
+    for x, y in chance.uniform(20, 480, (10, 2)):
+        ImageDraw.Draw(photo).ellipse([x, y, x + 2, y + 2], fill=60)
+    light = np.linspace(120, 230, photo.width) + chance.normal(0, 6, photo.size[::-1])
+    light[:, 350:] *= 0.6  # a shadow with a hard edge
+    photo = Image.fromarray(np.uint8((light * (0.3 + 0.7 * np.asarray(photo) / 255)).clip(0, 255)))
+    one, other = (np.asarray(prepare(to_grey(image)), dtype=float)
+                  for image in (drawing, photo))
+    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.95
+    assert classify(net, Image.fromarray(np.uint8(other))).argmax() == 4
+
+
+def test_thin_strokes_become_as_wide_as_mnists(raw_digits):
+    def share(pixels):  # of pixels that hold ink
+        return np.mean(np.asarray(pixels) > 127)
+
+    ones = raw_digits[0][raw_digits[1] == 0][:100, 0].numpy()
+    ring = Image.new("L", (800, 800))
+    ImageDraw.Draw(ring).ellipse([200, 150, 600, 650], outline=255, width=6)
+    assert np.quantile([share(one) for one in ones], 0.02) < share(prepare(ring)) \
+        < np.quantile([share(one) for one in ones], 0.98)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_digits_are_said(net, count):
+    chance = np.random.default_rng(0)
+    page = Image.new("L", (400 * count + 200, 500))
+    for place, digit in enumerate((3, 7, 0)[:count]):
+        mark = own_digits.draw(digit, 1, 16, chance)
+        page.paste(mark.crop(mark.getbbox()), (100 + 400 * place, 100))
+    answer = own_digits.read(net, ImageOps.invert(page))
+    assert answer == f"{count} separate marks; one digit a picture, please"
+
+
+def test_a_digit_in_pieces_is_one(net):
+    five = Image.new("L", (400, 400), "white")
+    pen = ImageDraw.Draw(five)
+    pen.line([(150, 100), (145, 190), (200, 180), (240, 220), (220, 280), (145, 290)], 0, 14,
+             joint="curve")
+    pen.line([(176, 96), (260, 92)], 0, 14)
+    assert own_digits.read(net, five) == 5
+
+
+# File formats
+
+
+def variants(picture):
+    """(name, save) pairs: the same digit, black on white, in many a format."""
+    grey = ImageOps.invert(picture.resize((280, 280), Image.Resampling.BICUBIC))
+    ink = Image.new("RGBA", grey.size, "black")
+    ink.putalpha(ImageOps.invert(grey))
+    palette = grey.convert("RGB").quantize(16)
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 16 + 500)  # 12 of 16 bits
+    sheer = ImageOps.invert(grey).quantize(8)
+    sheer.info["transparency"] = sheer.getpixel((0, 0))
+    sheer.putpalette([0, 0, 0] * 256)
+    return {
+        "rgb.png": grey.convert("RGB"), "transparent.png": ink, "transparent.webp": ink,
+        "grey_alpha.png": ink.convert("LA"), "palette.png": palette, "palette.gif": palette,
+        "transparent_palette.png": sheer, "deep.png": deep, "deep.tif": deep,
+        "float.tif": Image.fromarray(np.asarray(grey, dtype=np.float32) / 255),
+        "bilevel.png": grey.convert("1", dither=Image.Dither.NONE), "plain.bmp": grey,
+        "cmyk.jpg": grey.convert("RGB").convert("CMYK"), "cmyk.tif": grey.convert("CMYK"),
+    }
+
+
+@pytest.mark.parametrize("name", list(variants(Image.new("L", (28, 28), 9))))
+def test_formats(net, seven, tmp_path, name):
+    path = tmp_path / name
+    image = variants(seven)[name]
+    image.save(path, **{key: value for key, value in image.info.items() if key == "transparency"})
+    picture = prepare(read_picture(path))
+    assert classify(net, picture).argmax() == 7
+    prepared = np.asarray(picture, dtype=float)
+    # Two to sixteen shades make the strokes a little wider or thinner.
+    likeness = np.corrcoef(prepared.ravel(), np.asarray(seven).ravel())[0, 1]
+    assert likeness > (0.8 if "palette" in name or "bilevel" in name else 0.95)
+
+
+@pytest.mark.parametrize(("orientation", "undo"), [
+    (3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90),
+    (8, Image.Transpose.ROTATE_270)])
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_exif_orientation(seven, tmp_path, suffix, orientation, undo):
+    upright = ImageOps.invert(seven.resize((280, 280)))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = upright.transpose(undo)
+    turned.save(tmp_path / f"a.{suffix}", exif=exif)
+    upright.save(tmp_path / f"b.{suffix}")
+    one, other = (np.asarray(prepare(read_picture(tmp_path / f"{x}.{suffix}")))
+                  for x in "ab")
+    assert np.abs(one.astype(int) - other).max() <= 24
+    turned.save(tmp_path / f"c.{suffix}")
+    other = np.asarray(prepare(read_picture(tmp_path / f"c.{suffix}")))
+    assert np.abs(one.astype(int) - other).max() > 100
+
+
+# Limits that are easily lost
+
+def measure_stroke(glyph):
+    """The width of a line, in pixels, by its area and half its outline."""
+    across, down = np.gradient(np.pad(glyph, 2))
+    return 2 * glyph.sum() / np.hypot(across, down).sum()
+
+
+@pytest.mark.parametrize("width", [8, 55])  # of a ring 200 across: far too thin, far too fat
+def test_strokes_are_brought_to_the_width_of_mnists(width):
+    radius = np.hypot(*np.mgrid[-120:120, -120:120])
+    ink = np.float64((radius < 100) & (radius > 100 - width))
+    low, high = STROKE
+    assert low - 0.3 < measure_stroke(fit(ink)) < high + 0.3
+
+
+def test_a_piece_of_a_digit_is_kept_and_a_crumb_is_not():
+    page, ink = np.full((300, 300), 255.0), np.zeros((300, 300))
+    ink[80:240, 140:160] = 1  # 3,200 pixels of ink
+    ink[60:70, 150:190] = 1  # an eighth of it
+    ink[262:270, 150:166] = 1  # a twenty-fifth
+    page[ink > 0] = 20
+    kept = keep_digit(ink, page)
+    assert kept[80:240, 140:160].all()
+    assert kept[60:70, 150:190].all()
+    assert not kept[262:270, 150:166].any()
