@@ -8,7 +8,6 @@ DARKER 1.2 or 2.5, SOFT 0.05 or 0.4, THROUGH 15 or 50, COLUMNS 24, WINDOW 1/12, 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
-from scipy.interpolate import interp1d
 
 FAINT = 20 / 255  # of the paper's light; what differs by less is not ink (10/255: 83 of the 88)
 COARSE = 96  # pixels along the longer edge, on which slow changes of light are looked for
@@ -110,12 +109,13 @@ def erase_lines(ink, fewest):
     level = ndimage.maximum(profile, labels, range(count + 1))[labels]
     rows = straighten(SLOPES[best], x)
     sheet = np.take_along_axis(ink, rows, 0)
-    free = sheet[~line]
-    between = interp1d(y[~line, 0], free, axis=0, bounds_error=False,
-                       fill_value=(free[0], free[-1]))
-    erased = np.minimum(sheet, between(y[:, 0]))
-    stays = sheet > DARKER * level[:, None]
-    np.put_along_axis(ink, rows, np.where(stays, sheet, erased), 0)
+    free, inked = sheet[~line], sheet[line]
+    # Linearly between the nearest rows off the lines; beyond the last of them, it goes on.
+    at = np.interp(np.flatnonzero(line), np.flatnonzero(~line), np.arange(len(free)))
+    above, below = free[np.floor(at).astype(int)], free[np.ceil(at).astype(int)]
+    erased = np.minimum(inked, above + (at % 1)[:, None] * (below - above))
+    stays = inked > DARKER * level[line, None]
+    np.put_along_axis(ink, rows[line], np.where(stays, inked, erased), 0)
 
 
 def is_edge(ink, page, reach):
