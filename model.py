@@ -1,9 +1,10 @@
-"""The nets: LeNet-5 of today and of 1998, a multilayer perceptron of its size, and two wide ones.
+"""The nets: LeNet-5 of today and of 1998, a multilayer perceptron of its size, and two wide nets.
 
-    python model.py        their parameters, layer by layer, as Markdown tables
+    python model.py        prints their parameters, layer by layer, as Markdown tables
 
-Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10);
-`LeNet1998` returns an eleventh in training, for "none of them".
+Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10); in
+training, `LeNet1998` adds an eleventh. The README lists where `LeNet5` departs from the paper,
+LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition".
 """
 
 import signal
@@ -14,12 +15,7 @@ from torch import nn
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 as it is taught today: ReLU, max pooling, no regularisation. 61,706 parameters.
-
-    After LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition", section
-    II.B; the README lists the departures from it.
-    """
-
+    """LeNet-5 as it is taught today: ReLU, max pooling, no regularisation. 61,706 parameters."""
     image_size = 32
 
     def __init__(self):
@@ -31,7 +27,7 @@ class LeNet5(nn.Module):
         self.fc3 = nn.Linear(84, 10)
 
     def features(self, images):  # (B, 1, 32, 32)
-        # Max pooling and ReLU commute; pooling first leaves ReLU a quarter of the activations.
+        # Max pooling and ReLU commute. Pooling first leaves ReLU a quarter of the values.
         x = F.relu(F.max_pool2d(self.conv1(images), 2))  # (B, 6, 28, 28) -> (B, 6, 14, 14)
         x = F.relu(F.max_pool2d(self.conv2(x), 2))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
         return x.flatten(1)  # (B, 400)
@@ -44,11 +40,7 @@ class LeNet5(nn.Module):
 
 
 class RegularizedLeNet5(LeNet5):
-    """The same net and parameters, with dropout after each hidden fully connected layer.
-
-    Weight decay and augmentation, the rest of the regularisation, belong to the training.
-    """
-
+    """The same net and parameters, with dropout after each hidden fully connected layer."""
     has_dropout = True
 
     def __init__(self, dropout):
@@ -64,7 +56,6 @@ class RegularizedLeNet5(LeNet5):
 
 class CustomMLP(nn.Module):
     """One hidden layer, as wide as LeNet-5's number of parameters allows: 61,075."""
-
     image_size = 32
 
     def __init__(self):
@@ -77,11 +68,10 @@ class CustomMLP(nn.Module):
         return self.fc2(x)  # (B, 10)
 
 
-# Table I of the paper: the maps of S2 that each of C3's 16 maps reads.
-TABLE_I = ("012", "123", "234", "345", "045", "015", "0123", "1234", "2345", "0345", "0145", "0125",
-           "0134", "1245", "0235", "012345")
-# The digits of its figure 3, 12 rows of 7 pixels. What is under the bar of 0, 2, 4 and 5 could be
-# o, z, y and s: the figure has all of ASCII, and similar characters are to have similar codes.
+# Table I of the paper: for each of C3's 16 maps, the maps of S2 that it reads.
+TABLE_I = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
+# The digits of the paper's figure 3, 12 rows of 7 pixels. Under their bars, 0, 2, 4 and 5 could be
+# o, z, y and s: the figure shows all of ASCII, and similar characters have similar codes.
 FIGURE_3 = """
 .#####. ...##.. .#####. ####### .#####. .#####. ..####. ####### .#####. .#####.
 ....... ..###.. ....... .....## ....... ....... .##.... .....## ##...## ##..###
@@ -94,67 +84,63 @@ FIGURE_3 = """
 .##.##. ...##.. ##..... ##...## ##..### ##...## ###..## ..##... ##...## ....##.
 ..###.. .###### ####### .#####. .###### .#####. .#####. ..##... .#####. .####..
 ....... ....... ....... ....... .....## ....... ....... ....... ....... .......
-....... ....... ....... ....... .....## ....... ....... ....... ....... .......
-"""
+....... ....... ....... ....... .....## ....... ....... ....... ....... ......."""
 
 
 def squash(activations):
-    """LeNet-5's sigmoid, A tanh(S a) with A = 1.7159 and S = 2/3 (appendix A); it keeps ±1."""
+    """LeNet-5's sigmoid, 1.7159 tanh(2/3 a) (appendix A). It maps 1 to 1 and -1 to -1."""
     return 1.7159 * torch.tanh(2 / 3 * activations)
 
 
 def initial(shape, fan_in):
-    """A parameter as the paper starts it: uniform in ±2.4 / `fan_in` (appendix A)."""
+    """A new parameter, uniform in ±2.4 / `fan_in`, as in appendix A of the paper."""
     return nn.Parameter((2 * torch.rand(shape) - 1) * 2.4 / fan_in)
 
 
 def start(layer):
-    """A convolution or linear `layer`, started as in the paper."""
+    """Gives a convolution or linear layer the initial values of the paper, and returns it."""
     fan_in = layer.weight[0].numel()
-    layer.weight = initial(layer.weight.shape, fan_in)
-    layer.bias = initial(layer.bias.shape, fan_in)
+    layer.weight, layer.bias = (initial(p.shape, fan_in) for p in (layer.weight, layer.bias))
     return layer
 
 
 class Subsampling(nn.Module):
-    """S2 and S4: the mean of 2x2, times a coefficient a map, plus a bias, and squashed."""
+    """S2 and S4: the mean of 2x2 values, times a coefficient a map, plus a bias, squashed."""
 
     def __init__(self, maps):
         super().__init__()
-        self.coefficient = initial(maps, 1)  # a quarter of it weighs each of 4 inputs
+        self.coefficient = initial(maps, 1)  # a quarter of it weighs each of the 4 inputs
         self.bias = initial(maps, 4)
 
-    def forward(self, x):  # (B, maps, H, W)
-        # As a convolution whose four weights are one: faster than pooling, then scaling.
-        kernels = (self.coefficient / 4)[:, None, None, None].expand(-1, 1, 2, 2)
-        x = F.conv2d(x, kernels, self.bias, stride=2, groups=len(kernels))
-        return squash(x)  # (B, maps, H / 2, W / 2)
+    def forward(self, x):  # (B, C, H, W)
+        # As a convolution with four equal weights, which is faster than pooling, then scaling.
+        mean = (self.coefficient / 4)[:, None, None, None].expand(-1, 1, 2, 2)  # (C, 1, 2, 2)
+        return squash(F.conv2d(x, mean, self.bias, stride=2, groups=len(mean)))  # (B, C, H/2, W/2)
 
 
 class PartialConvolution(nn.Module):
-    """C3: 5x5 kernels between those maps only that table I connects, 60 pairs out of 96."""
+    """C3: a 5x5 kernel for each pair of maps that table I connects, 60 pairs out of 96."""
 
     def __init__(self):
         super().__init__()
-        fan_in = torch.tensor([25 * len(maps) for maps in TABLE_I])
-        pairs = [6 * i + int(j) for i, maps in enumerate(TABLE_I) for j in maps]
+        fan_in = torch.tensor([25 * len(maps) for maps in TABLE_I.split()])
+        pairs = [6 * i + int(j) for i, maps in enumerate(TABLE_I.split()) for j in maps]
         self.register_buffer("pairs", torch.tensor(pairs), persistent=False)
         self.weight = initial((60, 5, 5), fan_in[self.pairs // 6, None, None])
         self.bias = initial(16, fan_in)
 
     def forward(self, x):  # (B, 6, 14, 14)
-        kernels = self.weight.new_zeros(96, 5, 5).index_copy(0, self.pairs, self.weight)
-        return F.conv2d(x, kernels.view(16, 6, 5, 5), self.bias)  # (B, 16, 10, 10)
+        dense = self.weight.new_zeros(96, 5, 5).index_copy(0, self.pairs, self.weight)  # (96, 5, 5)
+        return F.conv2d(x, dense.view(16, 6, 5, 5), self.bias)  # (B, 16, 10, 10)
 
 
 class BitmapDistance(nn.Module):
     """The output: minus the squared Euclidean distance to each digit's bitmap, which is fixed.
 
-    In training one more logit, -`j`, stands for "none of them": cross entropy over the eleven is
-    the paper's equation 9, which goes on pulling F6 to the bitmap until the distance is below j.
+    In training one more logit, -j, stands for "none of them". Cross entropy over the eleven is the
+    paper's equation 9, which pulls F6 to the right bitmap until their distance is below j.
     """
-
-    j = 10.0  # positive, says the paper, and no more: chosen on held-out images
+    j = 10.0  # the paper says only that it is positive; this value was chosen on held-out images
 
     def __init__(self):
         super().__init__()
@@ -170,12 +156,11 @@ class BitmapDistance(nn.Module):
 class LeNet1998(nn.Module):
     """LeNet-5 as published, to the parameter: 60,000 (LeCun et al. 1998, section II.B).
 
-    Sure: the layers and their sums, table I, the squashing, the loss. Open: section II.A takes the
-    mean of the 2x2, II.B their sum (the same net, with coefficients a quarter of ours); that C1 and
-    C3 are squashed too follows from "units in layers up to F6"; neither j is given nor how biases
-    start (here as the weights); figure 3 is a picture, so that a bitmap may be off by a pixel.
+    Sure: the layers and their sums, table I, the squashing, the loss. Open: whether S2 and S4 take
+    the mean of 2x2 (section II.A) or their sum (II.B; the same net, with a quarter of our
+    coefficients); whether C1 and C3 are squashed ("units in layers up to F6" are); j; how biases
+    start (here as weights do); single pixels of the bitmaps, since figure 3 is a picture.
     """
-
     image_size = 32
 
     def __init__(self):
@@ -184,7 +169,7 @@ class LeNet1998(nn.Module):
         self.s2 = Subsampling(6)
         self.c3 = PartialConvolution()
         self.s4 = Subsampling(16)
-        self.c5 = start(nn.Linear(400, 120))  # the paper's 5x5 convolution: the same on 5x5 maps
+        self.c5 = start(nn.Linear(400, 120))  # a 5x5 convolution in the paper: the same on 5x5 maps
         self.f6 = start(nn.Linear(120, 84))
         self.output = BitmapDistance()
 
@@ -193,11 +178,11 @@ class LeNet1998(nn.Module):
         x = self.s4(squash(self.c3(x)))  # (B, 16, 10, 10) -> (B, 16, 5, 5)
         x = squash(self.c5(x.flatten(1)))  # (B, 120)
         x = squash(self.f6(x))  # (B, 84)
-        return self.output(x)  # (B, 10); of the bitmaps' distances in training (B, 11)
+        return self.output(x)  # (B, 10); (B, 11) from BitmapDistance in training
 
 
 class LinearLeNet1998(LeNet1998):
-    """A first step from 1998 towards `LeNet5`: a linear output. 60,850 parameters."""
+    """The first step from 1998 to `LeNet5`: a linear output layer. 60,850 parameters."""
 
     def __init__(self):
         super().__init__()
@@ -205,7 +190,7 @@ class LinearLeNet1998(LeNet1998):
 
 
 class DenseLeNet1998(LinearLeNet1998):
-    """A second step: every map of C3 reads all six. 61,750 parameters."""
+    """The second step: every map of C3 reads all six maps of S2. 61,750 parameters."""
 
     def __init__(self):
         super().__init__()
@@ -213,7 +198,7 @@ class DenseLeNet1998(LinearLeNet1998):
 
 
 class MaxLeNet1998(DenseLeNet1998):
-    """A third step: maximum pooling. 61,706 parameters, and only ReLU is missing to `LeNet5`."""
+    """The third step: max pooling. 61,706 parameters; only ReLU is still missing."""
 
     def __init__(self):
         super().__init__()
@@ -224,8 +209,7 @@ STEPS = {"linear": LinearLeNet1998, "dense": DenseLeNet1998, "max": MaxLeNet1998
 
 
 class LeNetWide(nn.Module):
-    """Three padded convolutions, tanh and average pooling on 28x28 images: 142,346 parameters."""
-
+    """Three padded convolutions, tanh, then average pooling on 28x28 images: 142,346 parameters."""
     image_size = 28
     has_dropout = True
 
@@ -239,7 +223,6 @@ class LeNetWide(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, images):  # (B, 1, 28, 28)
-        # Averaging and tanh do not commute: here tanh has to come first.
         x = F.avg_pool2d(self.conv1(images).tanh(), 2)  # (B, 6, 28, 28) -> (B, 6, 14, 14)
         x = F.avg_pool2d(self.conv2(x).tanh(), 2)  # (B, 16, 14, 14) -> (B, 16, 7, 7)
         x = F.avg_pool2d(self.conv3(x).tanh(), 2)  # (B, 120, 7, 7) -> (B, 120, 3, 3)
@@ -249,7 +232,6 @@ class LeNetWide(nn.Module):
 
 class MLPWide(nn.Module):
     """Two hidden layers with dropout on 28x28 images: 109,386 parameters."""
-
     image_size = 28
     has_dropout = True
 
@@ -267,19 +249,15 @@ class MLPWide(nn.Module):
 
 
 def make_net(net, dropout):
-    """A net of a class of this file; dropout: a probability, or None where the class has none."""
+    """A net of a class of this file. dropout: a probability, or None for a class without it."""
     return net() if dropout is None else net(dropout)
 
 
 def parameter_table(model):
-    """Rows (layer, formula, count) for each layer of `model` that has parameters, and the total.
-
-    The formula is weights, then biases: "6 x 1 x 5 x 5 + 6" for a convolution from 1 to 6 maps.
-    """
+    """Rows like ("conv1", "6 x 1 x 5 x 5 + 6", 156), one a layer with parameters, and their sum."""
     rows = []
     for name, layer in model.named_modules():
-        parameters = list(layer.parameters(recurse=False))
-        if parameters:
+        if parameters := list(layer.parameters(recurse=False)):
             formula = " + ".join(" x ".join(map(str, p.shape)) for p in parameters)
             rows.append((name, formula, sum(p.numel() for p in parameters)))
     return rows, sum(count for _, _, count in rows)
@@ -297,8 +275,6 @@ def markdown_table(model):
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end in silence when `head` has enough
-    dropout = 0.0  # has no parameters
-    nets = [LeNet5(), RegularizedLeNet5(dropout), CustomMLP(), LeNet1998(),
-            LinearLeNet1998(), DenseLeNet1998(), MaxLeNet1998(), LeNetWide(dropout),
-            MLPWide(dropout)]
+    nets = (LeNet5(), RegularizedLeNet5(0), CustomMLP(), LeNet1998(), LinearLeNet1998(),
+            DenseLeNet1998(), MaxLeNet1998(), LeNetWide(0), MLPWide(0))
     print("\n\n".join("\n".join(markdown_table(net)) for net in nets))

@@ -1,4 +1,4 @@
-"""model.py against the design's sums, layer by layer, and against the same nets written plainly."""
+"""model.py: parameters layer by layer, and the same answers as plainly written nets."""
 
 import itertools
 import runpy
@@ -59,9 +59,9 @@ every_net = pytest.mark.parametrize(
 
 
 class Plain1998(nn.Module):
-    """LeNet-5 as published, in the paper's words, and the steps from there; its parameters by name.
+    """LeNet-5 as published, and the steps from there, written as the paper describes them.
 
-    It sums 2x2 and masks dense kernels.
+    It sums 2x2 values and masks dense kernels. Its parameters have the names of `kind`'s.
     """
 
     def __init__(self, kind):
@@ -96,7 +96,7 @@ class Plain1998(nn.Module):
 
 
 def plain(kind):
-    """The net as a list of layers in the textbook's order, activation before pooling."""
+    """The net as a list of layers in the usual order: activation before pooling."""
     if issubclass(kind, LeNet5):
         return nn.Sequential(
             nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2),
