@@ -4,10 +4,10 @@
     python draw.py --weights checkpoints/lenet-seed0.pt
     python draw.py --port 9000 --no-browser
 
-The page is draw.html; this file serves it, and answers its pictures by way of predict.py: all
-preparation is done there, none in the browser. Nobody but this computer is let in, and no page
-but this one: only the loopback address is listened to, and requests that name another host or
-come from another origin are refused.
+This file serves the page lab/draw.html and answers the pictures that it sends. lab/digit.py
+prepares them, as for predict.py; the browser prepares nothing. Only this computer and only this
+page get answers: the server listens on the loopback address alone, and refuses requests that name
+another host or come from another origin.
 """
 
 import errno
@@ -36,21 +36,24 @@ from lab.digit import WEIGHTS, PictureError, classify, decode, prepare
 PAGE = Path(__file__).parent / "lab" / "draw.html"
 LOOPBACK = "127.0.0.1"
 MAX_BYTES = 10_000_000  # of a picture
-PORTS = 20  # so many are tried where the wanted one is taken
-# The page may run what stands in it, talk to us, and show what it made itself: nothing else.
+PORTS = 20  # how many ports to try, from the wanted one on, until one is free
+# The page may run its own scripts, talk to this server and show its own pictures; nothing else.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
           "img-src blob: data:; connect-src 'self'; frame-ancestors 'none'; form-action 'none'")
 
 
 def find_weights(first):
-    """The weights at hand, as absolute paths: `first`, the report's, and those of your runs."""
+    """Absolute paths of all weights there are: `first`, the report's, and those of your runs."""
     found = [first, *sorted(WEIGHTS.parent.glob("*.pt")),
              *sorted(Path("checkpoints").glob("*.pt"))]
     return list(dict.fromkeys(path.resolve() for path in found))
 
 
 def load(path):
-    """The net of a checkpoint as the file is now: a training run may be writing it anew."""
+    """The net of a checkpoint. Reads the file again if it has changed, as training changes it.
+
+    Raises RunError.
+    """
     try:
         return load_once(path, path.stat().st_mtime_ns)
     except OSError as error:
@@ -63,14 +66,14 @@ def load_once(path, changed):
 
 
 def answer(net, content):
-    """What `net` makes of a picture, the bytes of an image file, as values for JSON:
+    """Reads a picture, the bytes of an image file. Returns a dict of plain values, for JSON:
 
-    digit, probabilities (10), seen (28x28, 0 to 255), and maps: {"conv1": (C, H, W), "conv2": ...}
-    activated and pooled, as the layer after them gets them; empty for a net without convolutions.
-    Raises PictureError.
+    digit: 0 to 9. probabilities: 10. seen: what the net saw, 28x28 values, 0 to 255.
+    maps: {"conv1": (C, H, W), "conv2": (C, H, W)}, after activation and pooling, as the next layer
+    gets them. Empty for a net without convolutions. Raises PictureError.
     """
     picture = prepare(decode(io.BytesIO(content)))
-    passed = []  # what goes into and out of each layer, in the order of the computation
+    passed = []  # the input and output of each layer, in the order of the computation
     hooks = [layer.register_forward_hook(lambda layer, inputs, output: passed.extend(
         [*inputs, output])) for layer in net.children()]
     try:
@@ -83,10 +86,10 @@ def answer(net, content):
 
 
 def find_maps(passed):
-    """The maps of the first two convolutions among what the layers of a net passed on, for JSON."""
+    """The maps of the first two convolutions, for JSON. passed: each layer's input and output."""
     images = [x for x in passed if x.ndim == 4]  # (1, C, H, W)
-    last = {x.shape[1]: x for x in images}  # of as many maps: the ones after pooling
-    if images:  # the last of all are pooled on their way into the first flat layer
+    last = {x.shape[1]: x for x in images}  # the last with C maps are those after pooling
+    if images:  # the last convolution's maps are pooled just before the first linear layer
         channels = images[-1].shape[1]
         flat = next(x for x in passed if x.ndim == 2)
         side = round((flat.numel() / channels) ** 0.5)
@@ -96,32 +99,32 @@ def find_maps(passed):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves the page and its pictures; a thread a connection, but one picture at a time.
+    """Serves the page in a thread for each connection, but reads one picture at a time.
 
-    All pictures go through one thread: so twenty large ones at once do not fill the memory, and
-    torch, which keeps threads of its own for each that calls it, keeps one set.
+    A single thread reads all pictures. Twenty large ones at once then do not fill the memory, and
+    torch, which starts threads of its own for every thread that calls it, starts one set only.
     """
 
     request_queue_size = 64
-    allow_reuse_address = os.name == "posix"  # elsewhere it would share a port that is taken
+    allow_reuse_address = os.name == "posix"  # on Windows this would share a port that is taken
 
     def __init__(self, port, weights):
         super().__init__((LOOPBACK, port), Handler)
         self.weights = weights
         self.worker = ThreadPoolExecutor(1)
-        # A browser leaves the port out where it is HTTP's own.
+        # Browsers leave port 80 out of the host's name.
         self.hosts = {f"{name}:{self.server_port}".removesuffix(":80")
                       for name in (LOOPBACK, "localhost")}
 
     def handle_error(self, request, client_address):
-        if not isinstance(sys.exception(), OSError):  # a dropped connection is no fault of ours
+        if not isinstance(sys.exception(), OSError):  # the client may drop its connection
             super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / is the page; POST /read?weights=FILE answers the picture in its body, in JSON."""
+    """GET / returns the page. POST /read?weights=FILE reads the picture in its body, as JSON."""
 
-    timeout = 10  # seconds; for a client that says nothing
+    timeout = 10  # seconds until a silent client is dropped
 
     def do_GET(self):
         if self.is_stranger():
@@ -149,11 +152,12 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(413, f"too large a picture (at most {MAX_BYTES:,} bytes)")
         else:
             content = self.rfile.read(int(length))
-            if len(content) == int(length):  # else nobody is there any more
+            if len(content) == int(length):  # otherwise the client is gone
                 chosen = parse_qs(query).get("weights", [str(self.server.weights.resolve())])
                 self.server.worker.submit(self.read, chosen[0], content).result()
 
     def read(self, chosen, content):
+        """Replies what the net of the weights `chosen` makes of a picture, the bytes `content`."""
         try:
             at_hand = {str(path): path for path in find_weights(self.server.weights)}
             if chosen not in at_hand:
@@ -165,9 +169,9 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(200, "application/json", json.dumps(result))
 
     def is_stranger(self):
-        """Whether the request is not for us by name, or comes from a page that is not ours.
+        """Whether the request names another host, or comes from a page that is not ours.
 
-        The name keeps out pages whose own host name points to this computer.
+        Comparing the host keeps out pages whose own host name points to this computer.
         """
         hosts, origins = (self.headers.get_all(name, []) for name in ("Host", "Origin"))
         return (len(hosts) != 1 or hosts[0].lower() not in self.server.hosts
@@ -187,11 +191,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *args):
-        pass  # a line a stroke would bury what matters
+        pass  # a line for every stroke would bury what matters
 
 
 def serve(port, weights):
-    """A Server at `port`, or at the next one that is free. Raises RunError."""
+    """A Server at `port` or the next free one. Raises RunError if there is none."""
     for number in range(port, min(port + PORTS, 2**16)):
         try:
             return Server(number, weights)
@@ -204,26 +208,26 @@ def serve(port, weights):
 def parse(argv):
     parser = command.Parser("draw.py", __doc__)
     parser.add_argument("--port", type=command.whole(0, 2**16 - 1), default=8000, metavar="N",
-                        help="of this computer; default: 8000, or the next free one")
+                        help="port of this computer; default: 8000, or the next free one")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE",
-                        help="a checkpoint of main.py; default: the report's lenet_record")
+                        help="a checkpoint of main.py; default: lenet_record of the report")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser.parse_args(argv)
 
 
 def execute(argv):
-    """Serves until Ctrl-C, which is how it ends."""
+    """Serves until Ctrl-C, which is the normal end."""
     args = parse(argv)
-    torch.set_num_threads(1)  # one picture at a time is too little to share
-    load(args.weights.resolve())  # fails now rather than at the first stroke
+    torch.set_num_threads(1)  # one small picture at a time gains nothing from more
+    load(args.weights.resolve())  # bad weights fail now, not at the first stroke
     with serve(args.port, args.weights) as server:
-        if hasattr(signal, "SIGPIPE"):  # a browser that goes away must not end us
+        if hasattr(signal, "SIGPIPE"):  # a browser that closes must not end the server
             signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         taken = args.port not in (0, server.server_port)
         url = f"http://{LOOPBACK}:{server.server_port}/"
         try:
             print(f"port {args.port} is taken; " * taken + f"{url}  (Ctrl-C ends it)", flush=True)
-            if not args.no_browser:  # in a thread, for one in the terminal keeps its caller waiting
+            if not args.no_browser:  # in a thread, since a browser in the terminal would block
                 threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
             server.serve_forever()
         except KeyboardInterrupt:
@@ -231,7 +235,7 @@ def execute(argv):
 
 
 def main(argv=None):
-    """Runs the command line `argv`; returns the exit status."""
+    """Runs the command line `argv`. Returns the exit status."""
     return command.run("draw.py", execute, argv, RunError)
 
 

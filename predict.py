@@ -1,12 +1,11 @@
-"""Reads digits from your own pictures: photos, scans, drawings; one digit a picture.
+"""Reads digits from your own pictures: photos, scans, drawings. One digit a picture.
 
-    python predict.py photo.png scan.jpg       a line a file: 7  (99.2 %, then 1 with 0.5 %)
-    python predict.py photo.png --show         also writes photo.png.mnist.png, what the net saw
+    python predict.py photo.png scan.jpg       prints a line a file: 7  (99.2 %, then 1 with 0.5 %)
+    python predict.py photo.png --show         also writes what the net saw: photo.png.mnist.png
     python predict.py photo.png --weights checkpoints/lenet-seed0.pt
 
-The net knows digits as NIST prepared them: white on black, 20 pixels tall, their centre of mass
-in the middle. `prepare` makes the same of a picture; without that, nets fail on photos. Leave some
-empty paper around the digit. The README says how far the answers can be trusted.
+Leave some empty paper around the digit. lab/digit.py turns the picture into one like MNIST's. The
+README says how far you can trust the answers.
 """
 
 import io
@@ -21,16 +20,16 @@ from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
 def parse(argv):
     parser = command.Parser("predict.py", __doc__)
     parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE",
-                        help="any image format, one digit each")
+                        help="an image file of any format, with one digit")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE",
-                        help="a checkpoint of main.py; default: the report's lenet_record")
+                        help="a checkpoint of main.py; default: lenet_record of the report")
     parser.add_argument("--show", action="store_true",
-                        help="write what the net saw beside each picture: <file>.mnist.png")
+                        help="write what the net saw next to each picture: <file>.mnist.png")
     return parser.parse_args(argv)
 
 
 def execute(argv):
-    """Reads the pictures of a command line; returns the exit status: 1 if any of them failed."""
+    """Reads the pictures of the command line. Returns the exit status, 1 if any of them failed."""
     args, status = parse(argv), 0
     net = evaluate.read_net(args.weights)
     for path in args.pictures:
@@ -51,7 +50,7 @@ def execute(argv):
 
 
 def main(argv=None):
-    """Runs the command line `argv`; returns the exit status."""
+    """Runs the command line `argv`. Returns the exit status."""
     return command.run("predict.py", execute, argv, RunError)
 
 

@@ -1,4 +1,8 @@
-"""A picture -> what NIST would have made of the digit on it -> what a net takes it for."""
+"""Reads a picture, makes of its digit what NIST would have made, and asks a net which it is.
+
+NIST's digits, and so MNIST's, are white on black and 20 pixels long, with their centre of mass in
+the middle of 28x28 pixels. Nets that were trained on them fail on photos without this preparation.
+"""
 
 import warnings
 from pathlib import Path
@@ -11,26 +15,26 @@ from scipy import ndimage
 from dataset import SIDE, make_transform
 from lab.ink import find_ink, is_edge
 
-WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"
-MAX_BYTES = 200_000_000  # of a file; Pillow's own limit on pixels, 89 million, holds as well
-WORK = 640  # pixels along the longer edge of what larger pictures are reduced to
-BOX = 20  # NIST's digits fit a box of 20x20 pixels ...
-CENTRE = 14  # ... and have their centre of mass on this pixel (measured: 14.0 ± 0.3)
-STROKE = (2.0, 3.7)  # pixels: MNIST's, from the lower quartile to the 95th percentile
-SPECK = 1 / 24  # of the longer edge; what is shorter, with one pixel in 128 around it, is no digit
-# Of 6,000 training digits 37 are in pieces, 44 of them beside the heaviest ...
-PIECE = 1 / 12  # ... of whose ink 33 have less, most of them no more than a few pixels ...
-MARK = 1 / 3  # ... and of whose length 10 have more: so much can be a digit beside a digit
-GAP = 0.2  # of the longest mark; nearer is the same digit (lost: 3 of 6,000 training digits)
+WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"  # the default
+MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
+WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
+BOX = 20  # pixels along the longer edge of NIST's digits
+CENTRE = 14  # the pixel on which their centre of mass lies (measured: 14.0 ± 0.3)
+STROKE = (2.0, 3.7)  # pixels: MNIST's lower quartile and 95th percentile of the stroke's width
+SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each side, is no digit
+# Of 6,000 training digits, 37 are in several pieces: 44 pieces beside the heaviest ones.
+PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
+MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
+GAP = 0.2  # of the longest mark; nearer marks are one digit (3 of 6,000 have wider gaps)
 BLANK = "blank, or too faint or too small to read"
 
 
 class PictureError(Exception):
-    """A picture cannot be read, or there is nothing on it. The message is one line."""
+    """The picture cannot be read, or shows no digit, or several. The message is one line."""
 
 
 def read_picture(path):
-    """A file's picture: upright, grey (mode L), at most WORK pixels long. Raises PictureError."""
+    """`decode` for the file `path`. Raises PictureError, also if it is no file or too large."""
     try:
         if not path.is_file():
             raise PictureError("not a file" if path.exists() else "no such file")
@@ -45,14 +49,14 @@ def read_picture(path):
 
 
 def decode(file):
-    """The picture in a path or file object: upright, grey (mode L), at most WORK pixels long.
+    """Reads a picture from a path or a binary file: upright, grey (mode L), reduced to WORK pixels.
 
-    Raises PictureError.
+    Raises PictureError if Pillow cannot read it, or it has too many pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Pillow warns of too many pixels before it decodes any; twice as many are an error.
+            # Pillow warns of too many pixels before it decodes any, and fails at twice as many.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
                 image.draft("L", (WORK, WORK))  # a JPEG decodes smaller and faster
@@ -68,12 +72,12 @@ def decode(file):
 
 
 def to_grey(image):
-    """Any mode -> L, transparency over white, reduced to WORK pixels along the longer edge."""
-    if image.mode[0] in "IF":  # 16 or 32 bits: only the contrast matters, so stretch it to 8
+    """Converts any mode to L, on a white background, with at most WORK pixels along an edge."""
+    if image.mode[0] in "IF":  # 16 or 32 bits: stretch the contrast to 8 bits
         values = np.nan_to_num(np.asarray(image, dtype=np.float32))
         values -= values.min()
         image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1))))
-    # Reducing comes before compositing, to save memory; Pillow weighs colours by their opacity.
+    # Reduce first and composite then, which saves memory. Pillow weighs colours by their opacity.
     transparent = image.has_transparency_data
     image = image.convert("RGBA" if transparent else "L")
     image.thumbnail((WORK, WORK), Image.Resampling.BOX)
@@ -84,13 +88,14 @@ def to_grey(image):
 
 
 def prepare(image):
-    """A grey picture of one digit (mode L) -> what NIST would have made of it (L, 28x28).
+    """Turns a grey picture of one digit (mode L) into what NIST would have made (L, 28x28).
 
-    Raises PictureError if the picture is blank. One that looks like MNIST's passes unchanged.
+    A picture that looks like MNIST's own is returned unchanged. Raises PictureError if there is no
+    digit on the picture, or more than one.
     """
     pixels = np.asarray(image)
     border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
-    # One percent of MNIST's digits touch the border somewhere: most of it has to be black.
+    # One percent of MNIST's digits touch the border, so not all of it has to be black.
     if pixels.shape == (SIDE, SIDE) and np.mean(border == 0) > 0.75 and pixels.any():
         return image
     ink = keep_digit(*find_ink(image))
@@ -98,12 +103,13 @@ def prepare(image):
 
 
 def keep_digit(ink, page):
-    """Erases specks, and edges and shadows that run in from the border. (H, W) -> (H, W).
+    """Erases specks, and edges and shadows that reach in from the border.
 
-    Raises PictureError if nothing is left, or several marks.
+    ink, page: what `find_ink` returns. Returns ink (H, W). Raises PictureError if nothing is left,
+    or several marks are.
     """
     edge = max(ink.shape)
-    reach = -(-edge // 128)  # around the ink, so that a stroke's small gaps close
+    reach = -(-edge // 128)  # pixels; ink is widened by so much, which closes small gaps
     labels, count = ndimage.label(ndimage.maximum_filter(ink > 0.5, 2 * reach + 1))
     numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
     lengths = np.array([max(side.stop - side.start for side in box) for box in boxes])
@@ -116,7 +122,7 @@ def keep_digit(ink, page):
         parts[i] = not is_edge(alone, page[around], reach)
     if not parts.any():
         raise PictureError(BLANK)
-    # What touches the border is the digit only if nothing else is large enough to be one.
+    # A mark at the border counts as the digit only if no other mark is large enough to be one.
     large = (lengths > 2 * SPECK * edge) | (amounts > PIECE * amounts[parts].max())
     if (parts & inner & large).any():
         parts &= inner
@@ -132,24 +138,24 @@ def keep_digit(ink, page):
 
 
 def fit(ink):
-    """Crops to the ink, makes thin strokes and fat ones MNIST's, and scales to the box of 20x20.
+    """Crops (H, W) to the ink, brings the stroke to a width of MNIST's, and scales to 20 pixels.
 
-    (H, W) -> (h, w), the longer edge BOX.
+    Returns (h, w), whose longer edge is BOX.
     """
     fine = 8  # work at eight times the resolution
     glyph = np.pad(crop(ink, BOX * fine), 4 * fine)  # room to grow
     across, down = np.gradient(glyph)
-    # A line's area is its width times its length, its outline twice its length.
+    # The area of a line is its width times its length; its outline is twice its length.
     stroke = 2 * glyph.sum() / np.hypot(across, down).sum() / fine
     wanted = min(max(stroke, STROKE[0]), STROKE[1])
-    # The whole grows with its strokes: (stroke + change) * BOX / (BOX + change) = wanted
+    # The digit grows with its strokes: (stroke + change) * BOX / (BOX + change) = wanted
     change = BOX * (wanted - stroke) / (BOX - wanted)
     grow = ndimage.maximum_filter if change > 0 else ndimage.minimum_filter
     return crop(grow(glyph, 2 * round(abs(change) * fine / 2) + 1), BOX)
 
 
 def crop(ink, longer):
-    """The part with ink in it, scaled so that its longer edge has `longer` pixels."""
+    """The part of (H, W) that has ink, scaled so that its longer edge has `longer` pixels."""
     rows, columns = np.nonzero(ink > 0.2)
     part = ink[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
     scale = longer / max(part.shape)
@@ -160,7 +166,7 @@ def crop(ink, longer):
 
 
 def place(glyph):
-    """(h, w) -> a picture (L, 28x28) with the centre of mass in the middle."""
+    """Places (h, w) on a picture (L, 28x28), with its centre of mass in the middle if it fits."""
     canvas = np.zeros((SIDE, SIDE), dtype=np.uint8)
     top, left = (min(max(round(CENTRE - centre), 0), SIDE - edge)
                  for centre, edge in zip(ndimage.center_of_mass(glyph), glyph.shape, strict=True))
@@ -170,6 +176,6 @@ def place(glyph):
 
 @torch.inference_mode()
 def classify(net, picture):
-    """Probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28)."""
+    """The net's probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28)."""
     image = torch.from_numpy(np.array(picture)).reshape(1, 1, SIDE, SIDE)
     return net(make_transform(net.image_size)(image)).softmax(1)[0]

@@ -11,7 +11,10 @@ BINS = 15  # of probability, as in Guo et al. 2017
 
 
 def build_net(checkpoint):
-    """The net of a checkpoint's content, ready to predict. Fails in any way on other content."""
+    """The net in a checkpoint, a dict as main.py saves it, in evaluation mode.
+
+    Other content can raise any exception: call it within `runs.blaming`.
+    """
     kind = vars(nets)[checkpoint["recipe"]["net"]]
     if not issubclass(kind, nn.Module):
         raise TypeError(kind)
@@ -21,7 +24,10 @@ def build_net(checkpoint):
 
 
 def read_net(path):
-    """The net of a checkpoint of main.py, ready to predict. Raises RunError."""
+    """The net in the checkpoint file `path`, on the CPU, in evaluation mode.
+
+    Raises RunError if the file is missing, damaged or not a checkpoint of main.py.
+    """
     if not path.is_file():
         raise RunError(f"{path}: no such file")
     with runs.blaming(path):

@@ -1,57 +1,60 @@
-"""Tells the ink on a picture from its paper: uneven light, shadows, noise and ruling go.
+"""Tells the ink on a picture from the paper. Removes uneven light, shadows, noise and ruled lines.
 
-predict.py begins with this. Of 88 pictures of benchmarks/own_digits.py (ruled, squared, finest and
-fattest lines photographed, empty sheets) all are read right with the constants below, and also with
-DARKER 1.2 or 2.5, SOFT 0.05 or 0.4, THROUGH 15 or 50, COLUMNS 24, WINDOW 1/12, FAINT 40/255.
+The constants below were checked on 88 pictures of benchmarks/own_digits.py: ruled and squared
+paper, photos of the thinnest and the thickest lines, empty sheets. All 88 are read correctly, and
+they also are with DARKER 1.2 or 2.5, SOFT 0.05 or 0.4, THROUGH 15 or 50, COLUMNS 24, WINDOW 1/12,
+or FAINT 40/255.
 """
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-FAINT = 20 / 255  # of the paper's light; what differs by less is not ink (10/255: 83 of the 88)
-COARSE = 96  # pixels along the longer edge, on which slow changes of light are looked for
-WINDOW = 1 / 6  # of the longer edge; narrower strokes vanish from the paper (1/3: 82 of the 88)
-NOISE = 5  # standard deviations that ink differs by: less than one pixel in a million of paper
-SLOPES = np.tan(np.radians(np.arange(-10, 10.5, 0.5)))  # of ruling: held askew by up to 10 degrees
-COLUMNS = 48  # that ruling is looked for in: enough, and cheap
-THROUGH = 30  # percentile of a line's columns: it shows in more than two thirds of them
-DARKER = 1.6  # than a line, by so many times: ink
-SPARE = 6  # pixels of a line beyond its thickness: blur, and what it is widened by here
-SOFT = 0.15  # of full ink: the soft edge of a stroke begins here
-THICKEST = 1 / 20  # of the height: twice as thick as 0.25 mm are on 10 mm of paper
+FAINT = 20 / 255  # of the paper's brightness; a smaller difference is not ink (10/255: 83 of 88)
+COARSE = 96  # pixels along the longer edge of the small copy that shows slow changes of light
+WINDOW = 1 / 6  # of the longer edge; closing erases narrower strokes (1/3: 82 of 88)
+NOISE = 5  # standard deviations; noise on paper exceeds this in less than one pixel in a million
+SLOPES = np.tan(np.radians(np.arange(-10, 10.5, 0.5)))  # of ruled lines: up to 10 degrees askew
+COLUMNS = 48  # ruled lines are searched in so many columns: enough, and cheap
+THROUGH = 30  # percentile along a line: it must show in more than two thirds of the columns
+DARKER = 1.6  # what is so many times as dark as a ruled line is ink
+SPARE = 6  # pixels that blur and the filters here add to the thickness of a ruled line
+SOFT = 0.15  # of full ink; the soft edge of a stroke begins here
+THICKEST = 1 / 20  # of the height, for a ruled line: twice as thick as 0.25 mm on 10 mm of paper
 
 
 def find_ink(image):
-    """How much ink is where, from 0 (paper) to 1; and the page without ruling, dark where inked.
+    """Finds the ink on a grey picture (mode L). Returns (ink, page), both float (H, W).
 
-    Both float (H, W).
+    ink: from 0 (paper) to 1 (full ink). page: brightness without ruled lines, inverted if the
+    picture is light on dark, so that ink is always the darker part.
     """
     pixels = np.asarray(image, dtype=float)
     small = image.copy()
     small.thumbnail((COARSE, COARSE), Image.Resampling.BOX)
     small = np.asarray(small, dtype=float)
-    # Strokes differ more from their surroundings than the paper does, so the differences are
-    # skewed towards the ink. A shadow or light from one side makes about as many up as down, if
-    # the border goes on ("nearest"): mirrored, it took 4 of 200 fine digits for light ink.
+    # Is the paper lighter than the ink? Strokes differ from their surroundings more than paper
+    # does, so the differences are skewed towards the ink. Shadows and light from one side cause
+    # about as many differences up as down, if the border is repeated ("nearest"). With a mirrored
+    # border, 4 of 200 thin digits were taken for light ink.
     around = ndimage.gaussian_filter(small, COARSE / 8, mode="nearest")
     light = np.mean((pixels - enlarge(around, image.size)) ** 3) < 0
-    if max(image.size) > 200:  # large enough not to lose anything but noise
+    if max(image.size) > 200:  # large enough to lose nothing but noise
         pixels = ndimage.gaussian_filter(pixels, 1)
     if not light:
         pixels, small = 255 - pixels, 255 - small
-    # The paper, without the digit: closing erases all that is dark and narrower than the window
-    # and keeps slow changes of light, even the edge of a shadow.
+    # The paper without the digit: closing erases whatever is dark and narrower than the window.
+    # It keeps slow changes of light, and even the edge of a shadow.
     closed = close(small, round(WINDOW * max(small.shape)) | 1)
     paper = np.maximum(enlarge(ndimage.gaussian_filter(closed, 1), image.size), 1)
-    # Where less light falls on paper, dark ink differs less from it, in proportion.
+    # Where less light falls on the paper, dark ink differs from it less, in proportion.
     scale = paper if light else 255
     ink = (paper - pixels) / scale
     erase_lines(ink, fewest=1)
-    erase_lines(ink.T, fewest=2)  # one that runs up and down may well be a 1
-    # Noise lifts the closing above the paper. Its level and standard deviation come from the
-    # lowest quarter, which is paper even where a fat digit fills the picture; 0.67 and 1.64 are
-    # those percentiles of a normal distribution.
+    erase_lines(ink.T, fewest=2)  # a single vertical line may well be a 1
+    # Noise lifts the closing above the paper. The noise's level and standard deviation come from
+    # the lowest quarter of the pixels, which is paper even if a thick digit fills the picture.
+    # A normal distribution has its 25th percentile at -0.67 and its 5th at -1.64.
     lowest, low = np.percentile(ink, [5, 25])
     noise = (low - lowest) / (1.64 - 0.67)
     level = low + 0.67 * noise
@@ -66,51 +69,52 @@ def find_ink(image):
 
 
 def enlarge(values, size):
-    """(h, w) -> (H, W), smoothly; `size` is (W, H), as Pillow has it."""
+    """Scales (h, w) to (H, W), bicubically. size: (W, H), as in Pillow."""
     return np.asarray(Image.fromarray(np.float32(values)).resize(size))
 
 
 def close(values, window):
-    """Grey closing by a square, as if the border went on for ever. (H, W) -> (H, W).
+    """Grey closing of (H, W) by a square, with the border repeated outwards.
 
-    Else shadows that end at the border leave wedges: 8 of 100 empty sheets were read, now 1.
+    Otherwise, shadows that end at the border leave dark wedges: of 100 empty sheets, 8 were read
+    as a digit, and now 1 is.
     """
     padded = np.pad(values, window, mode="edge")
     return ndimage.grey_closing(padded, window)[window:-window, window:-window]
 
 
 def erase_lines(ink, fewest):
-    """Takes ruling out of (H, W), in place: `fewest` straight lines, or more, from left to right.
+    """Erases ruled lines from left to right in (H, W), in place, if there are `fewest` or more.
 
-    What is clearly darker than a line stays; the rest of it becomes what is above and below it, so
-    that strokes that cross it go on.
+    Pixels clearly darker than a line stay, as ink. The line's other pixels are interpolated between
+    the rows above and below, so that strokes across the line stay whole.
     """
     height, width = ink.shape
     if not (ink[:, [0, -1]] > FAINT).any(0).all():
-        return  # nothing runs through
+        return  # nothing reaches both sides
     y, x = np.ogrid[:height, :width]
 
     def straighten(slope, x):
-        """The rows that lines of this slope pass through: row y is the line's, at each x."""
+        """For lines of this slope: the row that the line through row y of the middle has at x."""
         return (y + np.rint(slope * (x - width / 2)).astype(int)) % height
 
     few = x[:, ::-(-width // COLUMNS)]
-    thick = ndimage.maximum_filter1d(ink[:, few[0]], 3, axis=0)  # lines are not quite straight
+    thick = ndimage.maximum_filter1d(ink[:, few[0]], 3, axis=0)  # lines are never quite straight
     profiles = np.array([
         np.percentile(np.take_along_axis(thick, straighten(slope, few), 0), THROUGH, axis=1)
         for slope in SLOPES])
-    best = profiles.std(1).argmax()  # at their slope, lines stand out
+    best = profiles.std(1).argmax()  # lines stand out at their own slope
     profile = profiles[best] - np.median(profiles[best])
     line = ndimage.maximum_filter1d(profile, 3) > FAINT / 2
     labels, count = ndimage.label(line)
-    full = (ink[[0, -1]] > FAINT).any(1).all()  # one line may be a stroke that fills the picture
+    full = (ink[[0, -1]] > FAINT).any(1).all()  # then one line may be a stroke of a large digit
     if count < fewest + full or np.bincount(labels)[1:].max() > THICKEST * height + SPARE:
         return
     level = ndimage.maximum(profile, labels, range(count + 1))[labels]
     rows = straighten(SLOPES[best], x)
     sheet = np.take_along_axis(ink, rows, 0)
     free, inked = sheet[~line], sheet[line]
-    # Linearly between the nearest rows off the lines; beyond the last of them, it goes on.
+    # Interpolate linearly between the nearest rows without a line; repeat the outermost of them.
     at = np.interp(np.flatnonzero(line), np.flatnonzero(~line), np.arange(len(free)))
     above, below = free[np.floor(at).astype(int)], free[np.ceil(at).astype(int)]
     erased = np.minimum(inked, above + (at % 1)[:, None] * (below - above))
@@ -119,13 +123,14 @@ def erase_lines(ink, fewest):
 
 
 def is_edge(ink, page, reach):
-    """Whether a region of ink is no more than an edge of light on the page. Both (H, W).
+    """Whether a region of ink is only an edge between light and shadow. ink, page: (H, W).
 
-    Closing fills a stroke, which has paper on both of its sides, and leaves an edge as it is.
+    Closing the page fills a stroke, which has paper on both sides, but leaves an edge as it is.
+    reach: pixels; how far the surroundings extend.
     """
     inked = ink > 0.5
     width = 2 * int(ndimage.distance_transform_edt(inked).max()) + 2 * reach + 1
     filled = ndimage.grey_closing(page, width, mode="nearest")
     around = ndimage.maximum_filter(inked, 4 * reach + 1) & ~inked
-    depth = 1 - page / np.maximum(filled, 1)  # noise, too, is filled: on the paper around as here
+    depth = 1 - page / np.maximum(filled, 1)  # of noise, too, so compare with the paper around
     return np.median(depth[inked]) - np.median(depth[around]) < FAINT
