@@ -1,10 +1,10 @@
-"""How far predict.py can be trusted: drawn digits and printed ones, on several kinds of picture.
+"""How often predict.py is right: drawn and printed digits, on several kinds of picture.
 
     python benchmarks/own_digits.py [--weights FILE] [--fonts FILE.ttf ...]
 
-Draws each digit in ten hands as pen strokes (splines with round ends, each time a little different
-in shape, slant and size) and in the text fonts that matplotlib brings along, puts it on
-paper, ruled and squared paper too, and counts what predict.py reads. Prints Markdown tables; takes
+Draws each digit in ten hands as pen strokes: splines with round ends, each time a little different
+in shape, slant and size. Sets it in the text fonts that come with matplotlib, too. Puts the digits
+on plain, ruled and squared paper, and counts what is read correctly. Prints Markdown tables. Takes
 about ten minutes.
 """
 
@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from lab import evaluate
 from lab.digit import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
 
-PENS = (8, 16, 30)  # on ruled paper: widths of the line, 300 pixels being the height
+PENS = (8, 16, 30)  # widths of the stroke on ruled paper, in pixels, for a height of 300
 
-# Each digit in the ways people write it: strokes through points, "x,y" in percent, y downwards.
+# The ways in which people write each digit: strokes, separated by "|", through points "x,y" in
+# percent, y downwards.
 SHAPES = {
     0: ["55,0 15,20 5,55 30,100 75,90 95,50 80,10 50,0",
         "80,12 40,0 5,40 20,95 70,98 90,55 65,5"],
@@ -54,7 +55,7 @@ SHAPES = {
 
 
 def spline(points):
-    """A Catmull-Rom spline through points (N, 2), finely sampled."""
+    """A Catmull-Rom spline through points (N, 2), sampled at 25 points a segment."""
     ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
     t = np.linspace(0, 1, 25)[:, None]
     a, b, c, d = (ends[i:len(ends) - 3 + i, None] for i in range(4))  # (N - 1, 1, 2) each
@@ -63,8 +64,11 @@ def spline(points):
 
 
 def write(digit, hand, chance):
-    """The strokes of a digit in a hand (a number): (N, 2) arrays of x, y; 1 tall, around 0."""
-    habit = np.random.default_rng(hand)  # what stays the same in a hand
+    """Yields the strokes of a digit in a hand (a number): (N, 2) arrays of x, y within ±0.5.
+
+    chance: a numpy Generator, which varies shape, slant and width from one drawing to the next.
+    """
+    habit = np.random.default_rng(hand)  # what all drawings of a hand have in common
     slant, wide = habit.uniform(-0.1, 0.35), habit.uniform(0.5, 0.8)
     shapes = SHAPES[digit]
     strokes = shapes[(hand + digit) % len(shapes)].split("|")
@@ -77,7 +81,7 @@ def write(digit, hand, chance):
 
 
 def draw(digit, hand, pen, chance):
-    """A mask (L) of a digit in a hand, 300 pixels tall, its line `pen` wide."""
+    """A mask (L, 800x800) of a digit in a hand, 300 pixels tall, its stroke `pen` pixels wide."""
     height, scale = 300, 2  # drawn twice as large, for smooth edges
     image = Image.new("L", (800 * scale, 800 * scale))
     canvas = ImageDraw.Draw(image)
@@ -91,29 +95,30 @@ def draw(digit, hand, pen, chance):
 
 
 def print_digit(digit, font):
-    """A mask (L) of a digit in a font."""
+    """A mask (L, 800x800) of a digit in the font file `font`, at a size of 300 pixels."""
     image = Image.new("L", (800, 800))
     ImageDraw.Draw(image).text((400, 400), str(digit), 255, ImageFont.truetype(font, 300), "mm")
     return image
 
 
 def screen(mask, chance):
+    """Black on white, as on a screen."""
     return ImageOps.invert(mask)
 
 
 def scan(mask, chance):
-    """Blue-grey ink, paper not quite white, a little noise."""
+    """A scan: grey ink, paper that is not quite white, a little noise."""
     grey = 245 - 160 / 255 * np.asarray(mask) + chance.normal(0, 3, mask.size[::-1])
     return Image.fromarray(np.uint8(np.clip(grey, 0, 255)))
 
 
 def chalk(mask, chance):
-    """The scan's negative."""
+    """Light strokes on a dark ground: the negative of a scan."""
     return ImageOps.invert(scan(mask, chance))
 
 
 def photo(mask, chance):
-    """Held askew, light from one side, a shadow with a soft edge, specks, noise, JPEG."""
+    """A photo: askew, lit from one side, with a soft shadow, specks, noise and JPEG's losses."""
     mask = mask.rotate(chance.uniform(-8, 8), Image.Resampling.BICUBIC)
     size = tuple(chance.integers(800, 1600, 2).tolist())
     sheet = Image.new("L", size)
@@ -130,9 +135,9 @@ def photo(mask, chance):
 
 
 def rule(mask, chance, squared, strength):
-    """A digit on ruled paper, 8 mm apart, or squared, 5 mm both ways, a little askew: a mask (L).
+    """A mask (L) of a digit on ruled paper (lines 8 mm apart) or squared paper (5 mm), a bit askew.
 
-    The digit is 7 to 18 mm tall. strength: of the lines, as a fraction of the ink's.
+    The digit is 7 to 18 mm tall. strength: darkness of the lines, as a fraction of the ink's.
     """
     millimetre = 300 / chance.uniform(7, 18)  # in pixels
     spacing = (5 if squared else 8) * millimetre
@@ -162,7 +167,7 @@ def shade(chance):
 
 
 def read(net, picture):
-    """The digit, or why there is none, in words."""
+    """The digit that the net reads on a picture, or the error message if there is none."""
     try:
         prepared = prepare(to_grey(picture))
     except PictureError as error:
@@ -179,7 +184,7 @@ def main():
     ways = [screen, scan, photo]
 
     def row(name, masks):
-        """Prints a line of the table; `masks` are (digit, mask) pairs. Returns the confusions."""
+        """Prints a row of the table. masks: (digit, mask) pairs. Returns a Counter of errors."""
         cells, wrong = [], Counter()
         for way in ways:
             chance = np.random.default_rng(0)

@@ -1,50 +1,13 @@
-"""Training speed in images per second, side by side with the usual pipelines, from one run.
+"""Training speed in images per second, ours and the usual pipelines side by side.
 
-    python benchmarks/speed.py           a few minutes; on an otherwise idle machine, please
-    python benchmarks/speed.py --quick   under a minute, coarser
+    python benchmarks/speed.py           takes a few minutes; use an otherwise idle machine
+    python benchmarks/speed.py --quick   takes less than a minute, and is less precise
 
-Prints a Markdown table: the median over the repetitions and their spread, and how many times as
-fast ours is. All pipelines train the same 61,706 parameters with the same optimizer and, but for
-the second table, batches of 256; repetitions are interleaved, so that a disturbance hits them all.
-The Keras row needs `pip install keras tensorflow-cpu`.
-
-What was tried, in images per second of CPU time on one thread (so that other load hardly counts;
-AMD EPYC, torch 2.14.1, batches of 128, medians of 5 and more):
-
-| taken | with | without |
-|---|---:|---:|
-| pooling before ReLU (the step alone) | 19,600 | 18,500 |
-| channels_last (the step alone) | 19,600 | 16,800 |
-| both of them | 19,600 | 16,500 |
-| channels_last, LeNetWide, batch 256 | 6,300 | 5,400 |
-| channels_last, evaluation | 39,800 | 18,800 |
-| index tensors instead of lists | 18,200 | 17,800 |
-| affine grid written out (the distortion alone) | 313,000 | 112,000 |
-
-Differences below 5 % are within the spread. Left out: transforming the images once where nothing is
-augmented (18,200 and 17,700), since the floats take 280 MB. Without effect: fused SGD (19,600;
-foreach 19,700, one parameter at a time 19,400), inference mode against no_grad (39,800 and 40,000),
-batches of 64 to 512 (18,800 to 19,600). Evaluation gets slower in larger batches: 44,900 at 250
-images, 39,800 at 1,000, 22,700 at 5,000, 21,600 at 10,000.
-
-What was tried later: how many times as fast the step gets, by CPU time (one thread, AMD EPYC
-without bfloat16 instructions, torch 2.14.1, batches of 128, weights of lenet_record, medians of 12
-interleaved repetitions on a busy machine; the step against itself: 1.00):
-
-| left out | ratio |
-|---|---:|
-| first convolution padded by zeros to eight channels, the same function | 1.08 |
-| torch.set_flush_denormal(True) | 1.00 |
-| pooling as a maximum of slices: both, the first only | 0.62, 0.72 |
-| the first pooling by amax | 0.52 |
-| second convolution as a matrix product | 0.48 |
-| second convolution in plain layout | 0.93 |
-| bfloat16 by autocast | 0.13 |
-
-With instructions for it (AMD EPYC, AVX-512, two threads, batches of 256), bfloat16 gives 1.17 plain
-and 1.15 augmented, in the table that this program prints. Eight channels take six lines of model.py
-and hide what the layer is. Without the gradient of the second convolution's input, which the first
-one needs, the ratio is 1.58.
+Prints two Markdown tables. The first has the median over the repetitions, their spread, and how
+many times as fast our pipeline is; the second compares batch sizes. All pipelines train the same
+61,706 parameters with the same optimizer. The repetitions are interleaved, so that a disturbance
+affects all pipelines. The Keras row needs `pip install keras tensorflow-cpu`.
+benchmarks/README.md lists what else was tried.
 """
 
 import argparse
@@ -78,20 +41,20 @@ WORKERS = (0, 2)
 
 # Multiply-adds of LeNet-5 for one image, forward: 28 x 28 x 6 x 25 = 117,600 (first convolution),
 # 10 x 10 x 16 x 150 = 240,000 (second), 400 x 120 + 120 x 84 + 84 x 10 = 58,920 (the rest).
-# Backward takes as many for the gradients of the weights and as many for those of the inputs, but
-# for the images themselves, which need none.
+# Backward takes the same number for the gradients of the weights, and again for the gradients of
+# the inputs, except that the images need no gradient.
 FORWARD = 117_600 + 240_000 + 58_920  # 416,520
 FLOP = 2 * (3 * FORWARD - 117_600)  # 2,263,920: 1.13 million multiply-adds
 
 
 @dataclass
 class Pipeline:
-    """One row: `run()` trains on `images` images."""
+    """One row of a table: `work()` trains on `images` images."""
 
     name: str
-    images: int  # a repetition
-    run: Callable
-    comparable: tuple = ("plain",)  # with which of ours: "plain", "augmented"
+    images: int  # in a repetition
+    work: Callable
+    comparable: tuple = ("plain",)  # which of our two rows it is compared with
 
 
 class PlainOrderLeNet5(LeNet5):
@@ -103,7 +66,7 @@ class PlainOrderLeNet5(LeNet5):
 
 
 class PngFiles(Dataset):
-    """What solutions of this task do: a PNG file opened and transformed for each image."""
+    """The usual solution of this task: each image is a PNG file, opened and transformed alone."""
 
     def __init__(self, folder, transform):
         self.paths, self.transform = sorted(folder.glob("*.png")), transform
@@ -117,14 +80,14 @@ class PngFiles(Dataset):
 
 
 def write_pngs(folder, images, labels):
-    """Images uint8 (N, 1, 28, 28) as `{index}_{label}.png`."""
+    """Writes images, uint8 (N, 1, 28, 28), as `{index}_{label}.png`."""
     folder.mkdir()
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         Image.fromarray(image[0].numpy()).save(folder / f"{index}_{label}.png")
 
 
 def write_raw(folder):
-    """The four files where torchvision.datasets.MNIST(folder) looks for them."""
+    """Writes the four IDX files to where torchvision.datasets.MNIST(folder) looks for them."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for path in DATA_DIR.glob("*.gz"):
@@ -132,7 +95,7 @@ def write_raw(folder):
 
 
 def usual_transform(*first):
-    """Per image: PIL 28x28 -> float32 (1, 32, 32), normalised."""
+    """The transform of a single image: PIL 28x28 -> float32 (1, 32, 32), normalised."""
     steps = [*first, transforms.Pad(2), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     return transforms.Compose(steps)
 
@@ -150,7 +113,7 @@ def train(model, optimizer, loader, **options):
 
 def make_usual(name, dataset, workers, comparable=("plain",)):
     trained = make_net(PlainOrderLeNet5, torch.contiguous_format)
-    # Workers that live on: starting them takes longer than a repetition should.
+    # The workers persist, since starting them takes longer than a repetition should.
     loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=workers,
                         persistent_workers=workers > 0)
     return Pipeline(f"{name}, {workers} workers", len(dataset),
@@ -165,28 +128,28 @@ def make_ours(name, train_set, batch_size=BATCH, net=LeNet5, layout=torch.channe
 
 
 def make_step(images, labels, steps):
-    """Forward, backward and optimizer on the same batch again and again: data for free."""
+    """Forward, backward and optimizer on the same batch again and again: loading costs nothing."""
     model, optimizer = make_net(LeNet5, torch.channels_last)
 
-    def run():
+    def repeat():
         for _ in range(steps):
             loss = F.cross_entropy(model(images), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
 
-    return Pipeline("step alone, on one batch in memory", steps * len(images), run,
+    return Pipeline("step alone, on one batch in memory", steps * len(images), repeat,
                     ("plain", "augmented"))
 
 
 def make_ceiling(side):
-    """A float32 matrix product, as the number of images that its arithmetic would train."""
+    """A float32 matrix product, counted as the images that its arithmetic would train."""
     one, other = torch.rand(2, side, side)
     return Pipeline("ceiling: matrix product, float32", 2 * side**3 / FLOP, lambda: one @ other)
 
 
 def make_keras(images, labels):
-    """The same net with `fit` on arrays (N, 32, 32, 1); None where Keras is not installed."""
+    """The same net, trained by Keras on arrays (N, 32, 32, 1). None if Keras is not installed."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -210,10 +173,10 @@ def make_keras(images, labels):
 
 
 def make_pipelines(folder, slow, fast):
-    """The rows of the first table, and of the second as {(batch size, kind): row}.
+    """Returns the rows of the first table, and those of the second as {(batch size, kind): row}.
 
-    folder: for the files of the usual pipelines; slow, fast: images a repetition, for the
-    pipelines that handle single images and for the others.
+    folder: receives the files of the usual pipelines.
+    slow, fast: images in a repetition, for pipelines that load single images and for all others.
     """
     few, many = torch.randperm(60_000)[:slow], torch.randperm(60_000)[:fast]
     write_pngs(folder / "png", *MNIST(DATA_DIR, train=True)[few])
@@ -249,14 +212,14 @@ def make_pipelines(folder, slow, fast):
 
 
 def measure(pipelines, repetitions):
-    """Images per second, {name: one a repetition}; a repetition goes once through them all."""
+    """Images per second, {name: [one a repetition]}. Each repetition runs every pipeline once."""
     rates = {pipeline.name: [] for pipeline in pipelines}
     for repetition in range(repetitions + 1):
         print(f"repetition {repetition} of {repetitions}" if repetition else "warm-up",
               file=sys.stderr)
         for pipeline in pipelines:
             started = time.perf_counter()
-            pipeline.run()
+            pipeline.work()
             seconds = time.perf_counter() - started
             if repetition:
                 rates[pipeline.name].append(pipeline.images / seconds)
@@ -264,7 +227,7 @@ def measure(pipelines, repetitions):
 
 
 def first_table(pipelines, rates):
-    """Lines of Markdown; a ratio is the median of ours over the median of the row."""
+    """The lines of a Markdown table. A ratio is our median divided by the row's median."""
     ours = {kind: statistics.median(rates[f"**ours, {kind}**"]) for kind in ("plain", "augmented")}
     lines = [f"| batch {BATCH} | images/s | min to max | ours is, plain | augmented |",
              "|---|---:|---:|---:|---:|"]
@@ -301,7 +264,7 @@ def describe_machine():
             f"{datetime.date.today()}")
 
 
-def run(argv=None):
+def print_tables(argv=None):
     parser = argparse.ArgumentParser(prog="speed.py", description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer images and repetitions")
     quick = parser.parse_args(argv).quick
@@ -315,4 +278,4 @@ def run(argv=None):
 
 
 if __name__ == "__main__":
-    run()
+    print_tables()

@@ -1,11 +1,11 @@
 """How long draw.py takes from a stroke to its answer, in the server and in the browser.
 
-    python benchmarks/stroke.py     under two minutes; on an otherwise idle machine, please
+    python benchmarks/stroke.py     takes less than two minutes; use an otherwise idle machine
 
-Draws the digits of benchmarks/own_digits.py in ten hands with the mouse of a headless Chromium (its
-driver and selenium are needed). *In the browser* is from lifting the pen until the page shows what
-the net makes of all strokes: the answer to the stroke before it, which may be under way, comes in
-between. *By the server* is one request with the same sheet.
+Draws the digits of benchmarks/own_digits.py in ten hands with the mouse of a headless Chromium. It
+needs chromedriver and selenium. *By the server* is the time of one request with the finished sheet.
+*In the browser* is the time from lifting the pen until the page shows the answer to all strokes,
+which may include the rest of an earlier request.
 """
 
 import base64
@@ -42,7 +42,7 @@ WATCH = """
 
 
 def draw(browser, digit, hand):
-    """Draws a digit on the empty sheet and waits for its answer; returns the sheet, a PNG."""
+    """Draws a digit on the empty sheet and waits for the answer. Returns the sheet as a PNG."""
     sheet = browser.find_element("id", "sheet").rect
     corner, side = np.array([sheet["x"], sheet["y"]]), sheet["width"]
     actions = ActionBuilder(browser, mouse=PointerInput("mouse", "mouse"), duration=0)
@@ -63,14 +63,14 @@ def wait(browser):
 
 
 def ask(url, sheet):
-    """Milliseconds of a request."""
+    """Sends a sheet to the server. Returns the milliseconds until its answer is read."""
     started = time.perf_counter()
     with urllib.request.urlopen(f"{url}read", sheet) as reply:
         reply.read()
     return 1000 * (time.perf_counter() - started)
 
 
-def run():
+def main():
     server = subprocess.Popen([sys.executable, DRAW, "--port", "0", "--no-browser"],
                               stdout=subprocess.PIPE, text=True)
     options = webdriver.ChromeOptions()
@@ -96,4 +96,4 @@ def run():
 
 
 if __name__ == "__main__":
-    run()
+    main()

@@ -1,13 +1,13 @@
 """Seconds from the start of a process to 99.0 % test accuracy: ours and the usual pipeline.
 
-    python benchmarks/time_to_accuracy.py         some minutes; on an otherwise idle machine, please
-    python benchmarks/time_to_accuracy.py --jobs  instead: four seeds by one process and by two
+    python benchmarks/time_to_accuracy.py         takes some minutes; use an otherwise idle machine
+    python benchmarks/time_to_accuracy.py --jobs  compares one process and two on four seeds instead
 
 *ours* is `python main.py --model lenet_fast --seed S` in a fresh interpreter, for five seeds. Its
-number of epochs is fixed: a seed that ends below 99.0 % is a miss. *torchvision* reads
-torchvision.datasets.MNIST image by image and trains the same net in the usual order with the
-settings this task usually gets (SGD 0.01, momentum 0.9, batch 64), until the first epoch that
-reaches 99.0 %, which flatters it. Prints a Markdown table: the total, and what it is made of.
+number of epochs is fixed. A seed that ends below 99.0 % counts as a miss. *torchvision* reads
+torchvision.datasets.MNIST image by image. It trains the same net in the usual order of layers and
+with the usual settings (SGD 0.01, momentum 0.9, batch 64), and stops after the first epoch that
+reaches 99.0 %, which favours it. Prints a Markdown table of the total times and their parts.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Stopwatch:
 
 
 def ours(seed, folder, model="lenet_fast"):
-    """main.py as a user runs it. Returns seconds by part, test accuracy and epochs."""
+    """Trains with main.py as a user does. Returns seconds by part, test accuracy and epochs."""
     watch = Stopwatch()
     with watch("import"):
         import main
@@ -67,7 +67,7 @@ def ours(seed, folder, model="lenet_fast"):
 
 
 def torchvision(seed, folder, most_epochs=MOST_EPOCHS):
-    """The usual pipeline on the raw files in `folder`. Returns what `ours` returns."""
+    """Trains with the usual pipeline on the raw files in `folder`. Returns what `ours` returns."""
     watch = Stopwatch()
     with watch("import"):
         import torch
@@ -100,21 +100,21 @@ def torchvision(seed, folder, most_epochs=MOST_EPOCHS):
     return watch.seconds, accuracy, epochs
 
 
-def report(connection, function, args):
+def send(connection, function, args):
     connection.send(function(*args))
 
 
 def time_process(function, *args):
-    """Runs `function(*args)` in a fresh interpreter; returns its result and the seconds in all.
+    """Calls `function(*args)`, which returns a tuple, in a fresh interpreter.
 
-    They count from before the interpreter starts until the result is here.
+    Returns its result, followed by the seconds from before the start until the result is here.
     """
-    context = multiprocessing.get_context("spawn")  # not forked: nothing is imported already
+    context = multiprocessing.get_context("spawn")  # unlike a fork, it has imported nothing yet
     receiver, sender = context.Pipe(duplex=False)
     started = time.perf_counter()
-    process = context.Process(target=report, args=(sender, function, args))
+    process = context.Process(target=send, args=(sender, function, args))
     process.start()
-    sender.close()  # so that a child that fails ends the wait
+    sender.close()  # so that recv() ends if the child fails
     try:
         result = receiver.recv()
     except EOFError:
@@ -125,7 +125,7 @@ def time_process(function, *args):
 
 
 def time_jobs(jobs, *argv):
-    """Seconds of `main.py --seeds 4 --jobs N`, from process start to end, in folders of its own."""
+    """Seconds that `main.py --seeds 4 --jobs N` takes as a process, in an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         status = subprocess.run(
@@ -139,7 +139,7 @@ def time_jobs(jobs, *argv):
 
 
 def compare_jobs():
-    """Prints a table: the median of three interleaved repetitions, and ratio."""
+    """Prints a table: the median of three interleaved repetitions, and the ratio."""
     from speed import describe_machine
     times = [(time_jobs(1, "--model", "lenet_fast"), time_jobs(2, "--model", "lenet_fast"))
              for _ in range(3)]
@@ -150,14 +150,14 @@ def compare_jobs():
 
 
 def row(name, parts, accuracy, epochs, seconds):
-    """A line of Markdown. `other`: the interpreter's start, the logs and the checkpoint."""
+    """A row of the table. Its column `other` is the interpreter's start, logs and checkpoints."""
     reached = "" if accuracy >= TARGET else ", a miss"
     spent = [seconds, *(parts[part] for part in PARTS), seconds - sum(parts.values())]
     cells = [*(f"{value:.1f}" for value in spent), str(epochs), f"{100 * accuracy:.2f} %{reached}"]
     return f"| {name} | {' | '.join(cells)} |"
 
 
-def run(argv=None):
+def print_table(argv=None):
     parser = argparse.ArgumentParser(
         prog="time_to_accuracy.py", description=__doc__.split("\n\n")[0])
     parser.add_argument("--jobs", action="store_true", help="compare main.py's --jobs 1 and 2")
@@ -185,4 +185,4 @@ def run(argv=None):
 
 
 if __name__ == "__main__":
-    run()
+    print_table()
