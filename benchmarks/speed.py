@@ -3,11 +3,10 @@
     python benchmarks/speed.py           takes a few minutes; use an otherwise idle machine
     python benchmarks/speed.py --quick   takes less than a minute, and is less precise
 
-Prints two Markdown tables. The first has the median over the repetitions, their spread, and how
-many times as fast our pipeline is; the second compares batch sizes. All pipelines train the same
-61,706 parameters with the same optimizer. The repetitions are interleaved, so that a disturbance
-affects all pipelines. The Keras row needs `pip install keras tensorflow-cpu`.
-benchmarks/README.md lists what else was tried.
+Prints two Markdown tables. The first has medians over interleaved repetitions, their spread, and
+how many times as fast our pipeline is. The second compares batch sizes. All pipelines train the
+same 61,706 parameters with the same optimizer. The Keras row needs
+`pip install keras tensorflow-cpu`. benchmarks/README.md lists what else was tried.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The parts of benchmarks/ on tiny data: that rivals get the same images, nets and counts."""
+"""benchmarks/ on tiny data: all pipelines get the same images and nets, and count correctly."""
 
 import functools
 import json
@@ -67,10 +67,10 @@ def test_usual_datasets_give_our_images_and_labels(digits, raw_files, tmp_path):
 
 
 def test_every_row_trains_on_the_images_it_counts(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "keras", None)  # as where it is not installed
+    monkeypatch.setitem(sys.modules, "keras", None)  # as if it were not installed
     seen, train = [], main.train
 
-    @functools.wraps(train)  # with its signature
+    @functools.wraps(train)  # keeps its signature
     def count(model, loader, *args, **options):
         batches = list(loader)
         seen.append(sum(len(labels) for _, labels in batches))
@@ -80,9 +80,9 @@ def test_every_row_trains_on_the_images_it_counts(monkeypatch, tmp_path):
     first, second = speed.make_pipelines(tmp_path, slow=8, fast=512)
     assert first.count(None) == 1
     assert set(second) == {(b, k) for b in (64, 128, 256, 512) for k in ("plain", "augmented")}
-    trained = [row for row in (*first[:-2], *second.values()) if row]  # not step and ceiling
+    trained = [row for row in (*first[:-2], *second.values()) if row]  # without step and ceiling
     rates = speed.measure([row for row in (*first, *second.values()) if row], repetitions=1)
-    assert seen == 2 * [row.images for row in trained]  # the warm-up, and the repetition
+    assert seen == 2 * [row.images for row in trained]  # the warm-up and one repetition
     assert {row.images for row in trained} == {8, 512}
     assert first[-2].images == 512
     assert all(rate > 0 for values in rates.values() for rate in values)
@@ -107,7 +107,7 @@ def test_ours_is_timed_in_parts(monkeypatch, digits, tmp_path):
     data = {"train": small.fingerprint(), "test": small.fingerprint()}
     monkeypatch.setattr(main, "load_data", lambda *args: (small, small, data))
     for name in ("train", "test", "examine"):
-        monkeypatch.setattr(main, name, getattr(main, name))  # ours() wraps them: put them back
+        monkeypatch.setattr(main, name, getattr(main, name))  # undoes what ours() wraps
     started = time.perf_counter()
     parts, accuracy, epochs = time_to_accuracy.ours(3, str(tmp_path))
     assert sum(parts.values()) < time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""draw.py: what it answers, whom it refuses, what it survives, and its page in a real browser."""
+"""draw.py: its answers, the requests it refuses, load and faults, and its page in a browser."""
 
 import concurrent.futures
 import contextlib
@@ -43,7 +43,7 @@ SCRIPT = Path(draw.__file__)
 
 @pytest.fixture(scope="module")
 def serve():
-    """Starts servers at free ports: serve() -> Server. All end with the module."""
+    """A function that starts a Server at a free port. All servers end with the module."""
     started = []
 
     def start(weights=WEIGHTS):
@@ -76,7 +76,7 @@ def seven(digits):
 
 
 def ask(server, method="POST", path="/read", body=None, **headers):
-    """Status and JSON (or text, of the page)."""
+    """Sends a request. Returns the status and the JSON, or the text of the page."""
     connection = http.client.HTTPConnection(*server.server_address, timeout=60)
     try:
         connection.request(method, path, body, headers)
@@ -89,7 +89,7 @@ def ask(server, method="POST", path="/read", body=None, **headers):
 
 
 def send(server, content):
-    """Raw bytes to the server; what it replies, up to the end of the connection."""
+    """Sends raw bytes. Returns what the server replies until it closes the connection."""
     with socket.create_connection(server.server_address, timeout=60) as connection:
         connection.sendall(content)
         return b"".join(iter(lambda: connection.recv(4096), b"")).decode()
@@ -106,13 +106,13 @@ def test_answers_what_the_net_says(server, digits):
             image = make_transform(32)(torch.from_numpy(pixels.copy())[None, None])
             probabilities = net(image).softmax(1)[0].tolist()
         assert status == 200
-        assert result["seen"] == pixels.tolist()  # MNIST's own pass unchanged
+        assert result["seen"] == pixels.tolist()  # MNIST's own digits pass unchanged
         assert result["probabilities"] == pytest.approx(probabilities, abs=1e-6)
         assert result["digit"] == np.argmax(probabilities)
 
 
 def maps_by_hand(net, image):
-    """Both layers of maps, activated and pooled, from the definition of each net."""
+    """The maps of both convolutions after activation and pooling, from each net's definition."""
     if isinstance(net, LeNetWide):
         first = F.avg_pool2d(torch.tanh(net.conv1(image)), 2)
         return first, F.avg_pool2d(torch.tanh(net.conv2(first)), 2)
@@ -177,14 +177,14 @@ def test_weights_are_chosen_in_the_page(serve, seven, tmp_path, monkeypatch):
     assert "bad.pt: damaged" in result["error"]
     status, result = ask(server, path="/read?weights=/etc/passwd", body=seven)
     assert (status, result["error"]) == (400, "'/etc/passwd': no such weights")
-    # A training run goes on writing: the file as it is now counts.
+    # The file is read again if it has changed, as it does while a run is trained.
     before = ask(server, path=f"/read?weights={quote(str(mine))}", body=seven)[1]
     torch.save({"recipe": recipe, "model": CustomMLP().state_dict()}, mine)
     os.utime(mine, ns=(1, 1))
     assert ask(server, path=f"/read?weights={quote(str(mine))}", body=seven)[1] != before
 
 
-# Whom it lets in
+# Whom it answers
 
 
 @pytest.mark.parametrize("headers", [
@@ -240,7 +240,7 @@ def post(server, length, body=b"", more=""):
     (10_000_001, 413), (1_000_000_000, 413), ("9" * 5000, 413), ("-1", 411), ("1e3", 411),
     ("", 411), ("²", 411)])
 def test_lengths_that_are_refused_before_the_body_is_read(server, length, status):
-    # No body is sent: a server that waited for it would not reply.
+    # No body is sent. A server that waited for one would not reply.
     assert f" {status} " in send(server, post(server, length)).splitlines()[0]
 
 
@@ -251,7 +251,7 @@ def test_a_gigabyte_is_refused_while_it_is_sent(server):
         with contextlib.suppress(ConnectionError):
             while sent < 10**9:
                 sent += connection.send(bytes(2**16))
-    assert sent < 10**8  # what the buffers of the two sockets take
+    assert sent < 10**8  # no more than the buffers of the two sockets take
 
 
 def test_the_largest_picture_is_read(server, seven):
@@ -295,7 +295,7 @@ def test_a_thousand_requests_leave_nothing_behind(server, seven, capfd):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
     def threads():
-        deadline = time.monotonic() + 30  # a thread outlives its connection by an instant
+        deadline = time.monotonic() + 30  # a thread ends shortly after its connection
         while (count := threading.active_count()) > before and time.monotonic() < deadline:
             threading.Event().wait(0.01)
         return count
@@ -316,7 +316,7 @@ def test_a_thousand_requests_leave_nothing_behind(server, seven, capfd):
 
 @pytest.fixture
 def process():
-    """draw.py as a program of its own, and the port where it serves."""
+    """draw.py as a process of its own, and its port."""
     with subprocess.Popen([sys.executable, SCRIPT, "--port", "0", "--no-browser"], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         url = re.match(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
@@ -336,7 +336,7 @@ def test_browsers_that_go_away_do_not_end_it_and_ctrl_c_does(process, seven):
             if reset:  # closing sends RST
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert ask(server, body=seven)[1]["digit"] == 7  # after the one that was dropped
-    with socket.create_connection(server.server_address):  # a browser keeps some open
+    with socket.create_connection(server.server_address):  # browsers keep connections open
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out.strip(), err) == (0, "ended", "")
@@ -411,7 +411,7 @@ def browser(tmp_path_factory):
 
 
 class Page:
-    """The page in the browser, as its user meets it."""
+    """The page in the browser, used as a person uses it."""
 
     def __init__(self, browser, server):
         self.browser = browser
@@ -448,7 +448,7 @@ class Page:
         return self.answered()
 
     def give(self, kind, content, name="picture.png"):
-        """Drops or pastes a file: the browser's own event, with the file in it."""
+        """Drops or pastes a file, with an event like the browser's own."""
         self.browser.execute_script("""
             const data = new DataTransfer();
             data.items.add(new File([new Uint8Array(arguments[1])], arguments[2]));
@@ -468,7 +468,7 @@ def page(browser, server):
 
 
 def strokes_of(digit, hand):
-    """A digit as benchmarks/own_digits.py writes it in a hand, in fractions of the sheet."""
+    """The strokes of a digit in a hand of benchmarks/own_digits.py, in fractions of the sheet."""
     return [0.5 + 0.6 * line[::12] for line in own_digits.write(
         digit, hand, np.random.default_rng(hand))]
 

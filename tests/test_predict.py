@@ -30,13 +30,13 @@ def net():
 
 @pytest.fixture(scope="session")
 def raw_digits():
-    """The test set, raw: uint8 (10000, 1, 28, 28) and labels (10000,)."""
+    """The test set as stored: uint8 (10000, 1, 28, 28) and labels (10000,)."""
     return MNIST(DATA_DIR, train=False)[:]
 
 
 @pytest.fixture(scope="session")
 def answers(net):
-    """What main.py's own measurement answers: predictions (1000,) and probabilities (1000, 10)."""
+    """What evaluation by main.py gives: predictions (1000,) and probabilities (1000, 10)."""
     test_set = MNIST(DATA_DIR, train=False, transform=make_transform(net.image_size))
     subset = test_set.select(torch.arange(1000))
     logits, _ = evaluate.predict(net, make_loader(subset, 1000, shuffle=False))
@@ -54,7 +54,7 @@ def run(*argv):
 
 
 def ask(capsys, *argv):
-    """Status, [(path, digit, percent, runner-up, its percent), ...] and the lines on stderr."""
+    """Exit status, [(path, digit, percent, runner-up, its percent), ...] and lines of stderr."""
     status = run(*argv)
     out, err = capsys.readouterr()
     lines = [LINE.fullmatch(line).groups() for line in out.splitlines()]
@@ -104,7 +104,7 @@ def test_show_writes_what_the_net_saw(net, seven, tmp_path, capsys, monkeypatch)
     assert np.allclose(seen[0][0, 0], (padded - 0.1307) / 0.3081, atol=1e-5)
     names = sorted(file.name for file in tmp_path.iterdir())
     assert names == ["my.photo.jpg", "my.photo.jpg.mnist.png"]
-    # And it is read as the picture itself is.
+    # What was written is read as the picture itself is.
     first = capsys.readouterr().out.split(": ")[1]
     assert run(written.filename) == 0
     assert capsys.readouterr().out.split(": ")[1] == first
@@ -138,7 +138,7 @@ def test_show_that_cannot_be_written(seven, tmp_path, capsys):
 
 
 def make_png(width, height):
-    """A PNG header that announces a size, and no pixels."""
+    """A PNG whose header announces a size, and which has no pixels."""
     Image.new("L", (1, 1)).save(file := io.BytesIO(), "PNG")
     header = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
     content = bytearray(file.getvalue())

@@ -1,4 +1,4 @@
-"""lab/digit.py: real test digits through files of every kind, and drawings."""
+"""lab/digit.py: test digits in files of every format, and drawings, become what NIST made."""
 
 import io
 import sys
@@ -11,7 +11,6 @@ from PIL import Image, ImageDraw, ImageOps
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import own_digits
 
-from dataset import DATA_DIR, MNIST
 from lab import evaluate
 from lab.digit import STROKE, WEIGHTS, classify, fit, keep_digit, prepare, read_picture, to_grey
 
@@ -21,20 +20,14 @@ def net():
     return evaluate.read_net(WEIGHTS)
 
 
-@pytest.fixture(scope="session")
-def raw_digits():
-    """The test set, raw: uint8 (10000, 1, 28, 28) and labels (10000,)."""
-    return MNIST(DATA_DIR, train=False)[:]
-
-
 @pytest.fixture
-def seven(raw_digits):
+def seven(digits):
     """The first test image, a 7, as a picture."""
-    return Image.fromarray(raw_digits[0][0, 0].numpy())
+    return Image.fromarray(digits["test"][0][0])
 
 
 def enlarge(picture, chance):
-    """Ten times as large, black on white, off centre, light mildly uneven, through a JPEG."""
+    """A test digit ten times as large, black on white, off centre, unevenly lit, as a JPEG."""
     big = picture.resize((280, 280), Image.Resampling.BICUBIC)
     width, height = chance.integers(300, 500, 2).tolist()
     page = Image.new("L", (width, height))
@@ -49,18 +42,18 @@ def same_picture(one, other):
     return one.size == other.size and one.mode == other.mode and one.tobytes() == other.tobytes()
 
 
-def test_every_mnist_digit_passes_unchanged(raw_digits):
+def test_every_mnist_digit_passes_unchanged(digits):
     # A hundred of them touch the border.
-    for pixels in raw_digits[0]:
-        picture = Image.fromarray(pixels[0].numpy())
+    for pixels in digits["test"][0]:
+        picture = Image.fromarray(pixels)
         assert same_picture(prepare(picture), picture)
 
 
-def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, raw_digits):
+def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, digits):
     chance = np.random.default_rng(0)
     right = 0
-    for pixels, label in zip(raw_digits[0][:50], raw_digits[1], strict=False):
-        picture = enlarge(Image.fromarray(pixels[0].numpy()), chance)
+    for pixels, label in zip(*(array[:50] for array in digits["test"]), strict=True):
+        picture = enlarge(Image.fromarray(pixels), chance)
         prepared = prepare(to_grey(picture))
         right += int(classify(net, prepared).argmax()) == label
     assert right >= 49  # all of the first 100 when this was written
@@ -88,8 +81,8 @@ def test_prepared_as_nist_did(drawing):
     for axis in (0, 1):
         centre = (pixels.sum(1 - axis) * np.arange(28)).sum() / pixels.sum()
         assert centre == pytest.approx(14, abs=0.51)
-    assert pixels.max() >= 250  # full contrast, though the stroke is half a pixel wide at this size
-    assert pixels[0].max() == 0  # and the paper is black
+    assert pixels.max() >= 250  # full contrast, though the stroke would be half a pixel wide here
+    assert pixels[0].max() == 0  # the paper is black
     assert len(np.unique(pixels)) > 10  # antialiased
 
 
@@ -119,15 +112,15 @@ def test_shadow_noise_and_specks_are_removed(net, drawing):
     assert classify(net, Image.fromarray(np.uint8(other))).argmax() == 4
 
 
-def test_thin_strokes_become_as_wide_as_mnists(raw_digits):
+def test_thin_strokes_become_as_wide_as_mnists(digits):
     def share(pixels):  # of pixels that hold ink
         return np.mean(np.asarray(pixels) > 127)
 
-    ones = raw_digits[0][raw_digits[1] == 0][:100, 0].numpy()
+    images, labels = digits["test"]
     ring = Image.new("L", (800, 800))
     ImageDraw.Draw(ring).ellipse([200, 150, 600, 650], outline=255, width=6)
-    assert np.quantile([share(one) for one in ones], 0.02) < share(prepare(ring)) \
-        < np.quantile([share(one) for one in ones], 0.98)
+    low, high = np.quantile([share(zero) for zero in images[labels == 0][:100]], [0.02, 0.98])
+    assert low < share(prepare(ring)) < high
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -154,7 +147,7 @@ def test_a_digit_in_pieces_is_one(net):
 
 
 def variants(picture):
-    """(name, save) pairs: the same digit, black on white, in many a format."""
+    """{name of a file: picture}: the same digit, black on white, in many formats."""
     grey = ImageOps.invert(picture.resize((280, 280), Image.Resampling.BICUBIC))
     ink = Image.new("RGBA", grey.size, "black")
     ink.putalpha(ImageOps.invert(grey))
@@ -181,7 +174,7 @@ def test_formats(net, seven, tmp_path, name):
     picture = prepare(read_picture(path))
     assert classify(net, picture).argmax() == 7
     prepared = np.asarray(picture, dtype=float)
-    # Two to sixteen shades make the strokes a little wider or thinner.
+    # With only two to sixteen shades, the strokes become a little wider or thinner.
     likeness = np.corrcoef(prepared.ravel(), np.asarray(seven).ravel())[0, 1]
     assert likeness > (0.8 if "palette" in name or "bilevel" in name else 0.95)
 
@@ -205,15 +198,15 @@ def test_exif_orientation(seven, tmp_path, suffix, orientation, undo):
     assert np.abs(one.astype(int) - other).max() > 100
 
 
-# Limits that are easily lost
+# Limits
 
 def measure_stroke(glyph):
-    """The width of a line, in pixels, by its area and half its outline."""
+    """The width of a line in pixels: its area divided by half its outline."""
     across, down = np.gradient(np.pad(glyph, 2))
     return 2 * glyph.sum() / np.hypot(across, down).sum()
 
 
-@pytest.mark.parametrize("width", [8, 55])  # of a ring 200 across: far too thin, far too fat
+@pytest.mark.parametrize("width", [8, 55])  # of a ring of diameter 200: too thin, too thick
 def test_strokes_are_brought_to_the_width_of_mnists(width):
     radius = np.hypot(*np.mgrid[-120:120, -120:120])
     ink = np.float64((radius < 100) & (radius > 100 - width))

@@ -1,4 +1,4 @@
-"""lab/ink.py through all that follows it: what is ruled, shaded or empty is told from ink."""
+"""lab/ink.py: ruled lines, shadows and empty sheets are not taken for ink."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def net():
 
 @pytest.fixture(scope="session")
 def drawn():
-    """The digits 0 to 9 in a hand, as masks."""
+    """Masks of the digits 0 to 9, drawn in one hand."""
     chance = np.random.default_rng(0)
     return [own_digits.draw(digit, 3, 16, chance) for digit in range(10)]
 
@@ -48,6 +48,6 @@ def test_a_single_line_is_taken_out_and_a_one_that_fills_the_picture_is_not(net,
 
 
 def test_an_empty_sheet_with_a_shadow_is_blank(net):
-    chance = np.random.default_rng(4)  # the thirteenth shadow ends in a wedge at the border
+    chance = np.random.default_rng(4)  # the 13th shadow ends in a wedge at the border
     answers = {own_digits.read(net, own_digits.shade(chance)) for _ in range(13)}
     assert answers == {BLANK}
