@@ -175,39 +175,38 @@ def read(net, picture):
     return int(classify(net, prepared).argmax())
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE")
-    parser.add_argument("--fonts", nargs="+", type=Path, metavar="FILE", help="other fonts")
-    args = parser.parse_args()
-    net = evaluate.read_net(args.weights)
-    ways = [screen, scan, photo]
+def count(answers, wrong):
+    """How many (digit, answer) pairs are right. Counts the others in `wrong`, a Counter."""
+    wrong.update(pair for pair in answers if pair[0] != pair[1])
+    return sum(digit == answer for digit, answer in answers)
 
-    def row(name, masks):
-        """Prints a row of the table. masks: (digit, mask) pairs. Returns a Counter of errors."""
-        cells, wrong = [], Counter()
-        for way in ways:
-            chance = np.random.default_rng(0)
-            answers = [(digit, read(net, way(mask, chance))) for digit, mask in masks]
-            cells.append(sum(digit == answer for digit, answer in answers) / len(answers))
-            wrong.update(pair for pair in answers if pair[0] != pair[1])
-        print(f"| {name} | {len(masks)} | " + " | ".join(f"{100 * x:.1f} %" for x in cells) + " |")
-        return wrong
 
+def print_row(net, name, masks, wrong):
+    """A row of the first table: `masks`, (digit, mask) pairs, on plain paper."""
+    cells = []
+    for way in (screen, scan, photo):
+        chance = np.random.default_rng(0)
+        answers = [(digit, read(net, way(mask, chance))) for digit, mask in masks]
+        cells.append(f"{100 * count(answers, wrong) / len(answers):.1f} %")
+    print(f"| {name} | {len(masks)} | {' | '.join(cells)} |")
+
+
+def compare_digits(net, fonts, wrong):
+    """Prints the first table: drawn digits and fonts, on plain paper."""
     print("| digits | pictures each | on screen | scanned | photographed |")
     print("|---|---:|---:|---:|---:|")
-    wrong = Counter()
     for pen in (3, 8, 16, 30, 50):
         chance = np.random.default_rng(1)
         masks = [(digit, draw(digit, hand, pen, chance))
                  for hand in range(10) for digit in range(10) for _ in range(2)]
-        wrong += row(f"drawn, line {pen / 3:.0f} % of the height", masks)
-    ttf = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    fonts = args.fonts or [ttf / f"{name}.ttf" for name in (
-        "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif",
-        "DejaVuSerif-Bold", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10")]
+        print_row(net, f"drawn, line {pen / 3:.0f} % of the height", masks, wrong)
     for font in fonts:
-        wrong += row(font.stem, [(digit, print_digit(digit, font)) for digit in range(10)])
+        masks = [(digit, print_digit(digit, font)) for digit in range(10)]
+        print_row(net, font.stem, masks, wrong)
+
+
+def compare_papers(net, wrong):
+    """Prints the second table: drawn digits on ruled and squared paper."""
     print("\n| 100 drawn digits each, scanned | dark on light paper | light on dark paper |")
     print("|---|---:|---:|")
     for squared in (False, True):
@@ -218,10 +217,24 @@ def main():
                 answers = [(digit, read(net, ground(rule(
                     draw(digit, hand, PENS[(hand + digit) % 3], chance), chance, squared, strength),
                     chance))) for hand in range(10) for digit in range(10)]
-                cells.append(sum(digit == answer for digit, answer in answers))
-                wrong.update(pair for pair in answers if pair[0] != pair[1])
+                cells.append(count(answers, wrong))
             kind = "squared" if squared else "ruled"
             print(f"| {kind}, {name} lines | {cells[0]} | {cells[1]} |")
+
+
+def main():
+    ttf = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    fonts = [ttf / f"{name}.ttf" for name in (
+        "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif",
+        "DejaVuSerif-Bold", "STIXGeneral", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10")]
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE")
+    parser.add_argument("--fonts", nargs="+", type=Path, default=fonts, metavar="FILE",
+                        help="use these fonts instead of matplotlib's")
+    args = parser.parse_args()
+    net, wrong = evaluate.read_net(args.weights), Counter()
+    compare_digits(net, args.fonts, wrong)
+    compare_papers(net, wrong)
     chance = np.random.default_rng(4)
     blank = sum(read(net, shade(chance)) == BLANK for _ in range(40))
     print(f"\nempty sheets with a shadow that are called blank: {blank} of 40")
