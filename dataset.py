@@ -102,9 +102,6 @@ class Transform:
         return images.sub_(MEAN).div_(STD)  # the same shape, mean about 0, deviation about 1
 
 
-make_transform = Transform
-
-
 def load_data(data_dir, for_training, for_testing, validate=False, device="cpu"):
     """Reads the images to train on and the images to measure on.
 

@@ -29,7 +29,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import torch
 
-from lab import command, evaluate
+from lab import checkpoints, command
 from lab.command import RunError
 from lab.digit import WEIGHTS, PictureError, classify, decode, prepare
 
@@ -62,7 +62,7 @@ def load(path):
 
 @functools.lru_cache(maxsize=8)
 def load_once(path, changed):
-    return evaluate.read_net(path)
+    return checkpoints.read_net(path)
 
 
 def answer(net, content):
@@ -236,7 +236,7 @@ def execute(argv):
 
 def main(argv=None):
     """Runs the command line `argv`. Returns the exit status."""
-    return command.run("draw.py", execute, argv, RunError)
+    return command.exit_status("draw.py", execute, argv, RunError)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,12 @@
     python main.py --help                       every flag, and the recipes as a table
 
 Writes `logs/<run>.csv` and `.json` and `checkpoints/<run>.pt` after every epoch. The same command
-again goes on with what is unfinished and leaves alone what is finished.
+again resumes an unfinished run, and does not train a finished one again.
 """
 
-import argparse
 import math
-import re
 import time
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -23,11 +20,14 @@ from torch import nn
 from tqdm import tqdm
 
 import model as nets
-from dataset import DATA_DIR, MNIST, DataError, Distortion, hold_out, make_loader, make_transform
-from lab import command, jobs, runs
-from lab.evaluate import examine, predict
-from lab.runs import Run, RunError
+from dataset import DataError, Distortion, Transform, load_data, make_loader
+from lab import command, jobs, options
+from lab.command import RunError
+from lab.identity import as_dict
+from lab.probe import probe
+from lab.runs import find_runs
 
+# What can be set
 
 @dataclass(frozen=True)
 class Recipe:
@@ -53,7 +53,7 @@ class Recipe:
     thickening: float = 0.0  # of half the images: up to this far to the maximum over 3x3 pixels
 
 
-DEFAULTS = asdict(Recipe(None))  # what a log stands for that is older than a field
+DEFAULTS = asdict(Recipe(None))  # complete the recipes of logs that are older than a field
 
 # One line a model. From `lenet` to `lenet_reg` only the regularisation differs.
 RECIPES = {
@@ -76,35 +76,13 @@ RECIPES = {
     "mlp_wide": Recipe(nets.MLPWide, dropout=0.5, weight_decay=1e-3, batch_size=256, lr=0.01,
                        warmup=None, nesterov=False),
 }
-
-# What a flag can change: its type, what it has to be, the same in words, and what it is.
-FLAGS = {
-    "epochs": (int, lambda x: x >= 1, "a whole number of at least 1", "passes over the images"),
-    "batch_size": (int, lambda x: x >= 1, "a whole number of at least 1", "images a step"),
-    "lr": (float, lambda x: 0 < x < math.inf, "finite and above 0", "learning rate, at its peak"),
-    "momentum": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "of SGD"),
-    "weight_decay": (float, lambda x: 0 <= x < math.inf, "finite and at least 0", "L2"),
-    "dropout": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "probability of dropping"),
-}
 EVALUATION_BATCH = 1000  # images at once where no gradient is needed
-
-
-def find_fault(recipe):
-    """(field, what is wrong with it, in words) of a recipe that cannot be; None if it can."""
-    for field, (kind, holds, words, _) in FLAGS.items():
-        value = getattr(recipe, field)
-        if field == "dropout" and not getattr(recipe.net, "has_dropout", False):
-            if value is not None:
-                return field, f"{recipe.net.__name__} has no dropout"
-        elif not isinstance(value, (int, kind)) or not holds(value):
-            return field, f"must be {words}"
-    return None
 
 
 # One epoch
 
 def learning_rate(recipe, progress):
-    """The rate at `progress`, the fraction of the run that is done: one cycle, up and down."""
+    """The rate when the fraction `progress` of the run is done: one cycle, up and down again."""
     if recipe.warmup is None:
         return recipe.lr
     if progress < recipe.warmup:
@@ -114,27 +92,26 @@ def learning_rate(recipe, progress):
 
 
 def seed_everything(seed, epoch):
-    """All chance of an epoch (order, distortion, dropout) derives from here, whatever ran before.
+    """Order, distortion and dropout of an epoch depend on this alone; epoch 0 is the start.
 
-    Epoch 0 is the initialisation. torch's CPU generator uses the low 32 bits of a seed only, so
-    the pair is hashed into 32 bits.
+    torch's CPU generator uses only the low 32 bits of a seed, so the pair is hashed into 32 bits.
     """
     torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))
 
 
 def train(model, loader, optimizer, rates, bf16=False):
-    """One epoch of training; `rates[i]` is the learning rate of batch i.
+    """Trains for one epoch; `rates[i]` is the learning rate of batch i.
 
     Returns the mean loss and the accuracy (a fraction) over the examples, as the net met them:
     distorted, with dropout, and still learning.
     """
     model.train()
     loss_sum = correct = examples = 0
-    bar = tqdm(loader, leave=False, disable=None)  # None: silent where there is no terminal
+    bar = tqdm(loader, leave=False, disable=None)  # None: no bar where there is no terminal
     for (images, labels), rate in zip(bar, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate
-        # Mixed precision: weights, loss, optimizer and everything that is measured stay float32.
+        # Mixed precision: weights, loss, optimizer and all that is measured stay float32.
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = model(images)  # (B, 10)
         loss = F.cross_entropy(logits.float(), labels)
@@ -148,184 +125,74 @@ def train(model, loader, optimizer, rates, bf16=False):
     return loss_sum.item() / examples, correct.item() / examples
 
 
+@torch.inference_mode()
 def test(model, loader):
-    """The mean loss and the accuracy (a fraction) over the examples of `loader`."""
-    logits, labels = predict(model, loader)
+    """The mean loss and the accuracy (a fraction) over the examples, and the logits (N, 10)."""
+    model.eval()
+    batches = [(model(images), labels) for images, labels in loader]
+    logits, labels = (torch.cat(column) for column in zip(*batches, strict=True))
     correct = (logits.argmax(1) == labels).sum()
-    return F.cross_entropy(logits, labels).item(), correct.item() / len(labels)
+    return F.cross_entropy(logits, labels).item(), correct.item() / len(labels), logits
 
 
 # One run
 
-def load_data(recipe, data_dir, validate, device):
-    """Training set, test set (validate: held-out training images), and what identifies them."""
-    for_training, for_testing = make_transforms(recipe)
-    train_set = MNIST(data_dir, True, for_training, device)
-    test_set = MNIST(data_dir, validate, for_testing, device)
-    data = {"train": train_set.fingerprint(),
-            "validation" if validate else "test": test_set.fingerprint()}
-    return *(hold_out(train_set, test_set) if validate else (train_set, test_set)), data
-
-
 def make_transforms(recipe):
-    """What training images and test images go through, a batch at once."""
+    """What training images go through, and what test images go through: a batch at once."""
+    bounds = {bound: getattr(recipe, bound) for bound in Distortion.bounds}
+    distortion = Distortion(**bounds) if recipe.augment else None
     side = recipe.net.image_size
-    distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
-    return make_transform(side, distortion if recipe.augment else None), make_transform(side)
+    return Transform(side, distortion), Transform(side)
 
 
-def begin(recipe, seed, device):
-    """The net and the optimizer as a run begins with them."""
-    seed_everything(seed, 0)
-    # The layout that the CPU's convolution kernels take without reordering.
+def train_run(run, recipe, train_set, test_set, device):
+    """Trains the epochs that a run does not have yet, and keeps it after each of them."""
+    seed_everything(run.seed, epoch=0)
+    # channels_last is the layout that the CPU's convolutions take without reordering.
     model = nets.make_net(recipe.net, recipe.dropout).to(device, memory_format=torch.channels_last)
-    return model, torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         model.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=True,
         nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay)
-
-
-def train_epoch(model, optimizer, recipe, train_set, seed, epoch):
-    """Epoch 1, 2, ... of a run; returns its highest learning rate, mean loss and accuracy."""
-    seed_everything(seed, epoch)
-    loader = make_loader(train_set, recipe.batch_size, shuffle=True)
-    rates = [learning_rate(recipe, (epoch - 1 + (step + 0.5) / len(loader)) / recipe.epochs)
-             for step in range(len(loader))]
-    return max(rates), *train(model, loader, optimizer, rates, recipe.bf16)
-
-
-def probe(recipe):
-    """What this code makes of a recipe, as a number: the losses (nats) of a miniature run.
-
-    Two epochs on 64 bundled digits: the loss in the second plus that after it. On one thread of a
-    CPU, in float32, only rounding moves it, unless net, distortion or training are edited.
-    """
-    recipe = replace(recipe, epochs=2, batch_size=16, bf16=False)
-    train_set = MNIST(DATA_DIR, False).select(slice(64))
-    test_set = train_set.select(slice(64))
-    train_set.transform, test_set.transform = make_transforms(recipe)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    model, optimizer = begin(recipe, 0, "cpu")
-    for epoch in (1, 2):
-        _, loss, _ = train_epoch(model, optimizer, recipe, train_set, 0, epoch)
-    loss += test(model, make_loader(test_set, EVALUATION_BATCH, shuffle=False))[0]
-    torch.set_num_threads(threads)
-    return loss if math.isfinite(loss) else None
-
-
-def train_run(run, recipe, train_set, test_set, device, restart, label):
-    """Trains what is missing of a run, saving it after every epoch; `label` is the bar's."""
-    model, optimizer = begin(recipe, seed := run.summary["seed"], device)
-    parameters = sum(p.numel() for p in model.parameters())
-    run.summary |= {"parameters": parameters, "environment": command.environment(device)}
-    print(f"{run.name}: {recipe.net.__name__}, {parameters:,} parameters, {len(train_set):,} "
-          f"images, {device}, {torch.get_num_threads()} thread(s)")
-    if recipe.bf16 and command.emulates_bf16(device):
-        print(f"{run.name}: this CPU emulates bfloat16, so --no-bf16 would be faster")
-    if not restart and run.checkpoint.exists():
-        print(run.restore(model, optimizer))
+    run.begin(model, optimizer, len(train_set), device)  # loads its checkpoint, if there is one
 
     test_loader = make_loader(test_set, EVALUATION_BATCH, shuffle=False)
-    for epoch in tqdm(range(len(run.history) + 1, recipe.epochs + 1), label, recipe.epochs,
-                      initial=len(run.history), unit="epoch", leave=False, disable=None):
+    for epoch in range(len(run.history) + 1, recipe.epochs + 1):
         started = time.perf_counter()
-        rate, train_loss, train_accuracy = train_epoch(
-            model, optimizer, recipe, train_set, seed, epoch)
-        test_loss, test_accuracy = test(model, test_loader)
-        if not math.isfinite(train_loss + test_loss):
-            kept = f"; {run.checkpoint} holds the epochs before" * (epoch > 1)
-            raise RunError(f"{run.name}: the loss is not finite in epoch {epoch}, at a learning "
-                           f"rate of up to {rate:g}{kept}")
-        run.history.append({
-            "epoch": epoch, "learning_rate": rate,
-            "train_loss": train_loss, "train_accuracy": train_accuracy,
-            "test_loss": test_loss, "test_accuracy": test_accuracy,
-            "seconds": time.perf_counter() - started})
-        if epoch == recipe.epochs:
-            run.outcome = examine(model, test_loader)
-        run.save(model, optimizer)
-        tqdm.write(jobs.describe_epoch(run))
+        seed_everything(run.seed, epoch)
+        train_loader = make_loader(train_set, recipe.batch_size, shuffle=True)
+        steps = len(train_loader)
+        rates = [learning_rate(recipe, (epoch - 1 + (step + 0.5) / steps) / recipe.epochs)
+                 for step in range(steps)]
+        train_loss, train_accuracy = train(model, train_loader, optimizer, rates, recipe.bf16)
+        test_loss, test_accuracy, logits = test(model, test_loader)
+        # Writes checkpoint and log, and prints a line.
+        run.record(model, optimizer, logits, test_set.labels,
+                   epoch=epoch, learning_rate=max(rates),
+                   train_loss=train_loss, train_accuracy=train_accuracy,
+                   test_loss=test_loss, test_accuracy=test_accuracy,
+                   seconds=time.perf_counter() - started)
 
 
-# The command line
+# The program
 
 def execute(argv):
-    """Trains what a command line asks for, and prints the outcome."""
-    args, recipe, changed = parse(argv)
-    for folder in (args.log_dir, args.checkpoint_dir):
-        command.make_folder(folder)
-    train_set, test_set, data = load_data(recipe, args.data_dir, args.validate, args.device)
+    """Trains what a command line asks for."""
+    args, recipe, changed = options.parse(argv, __doc__, RECIPES)
+    transforms = make_transforms(recipe)
+    train_set, test_set, data = load_data(args.data_dir, *transforms, args.validate, args.device)
     identity = {"model": args.model, "recipe": as_dict(recipe), "data": data,
-                "evaluated_on": "validation" if args.validate else "test", "probe": probe(recipe)}
-    seeds = range(args.seeds) if args.seeds else [args.seed or 0]
-    place = runs.Place(args.log_dir, args.checkpoint_dir, DEFAULTS)
-    foreign = args.data_dir.resolve() != DATA_DIR.resolve()
-    folder = re.sub(r"\W+", "_", args.data_dir.resolve().name) * foreign
-    series = runs.choose_name(place, identity, seeds, changed, args.name, folder, args.restart)
-    members = [Run(place, f"{series}-seed{seed}", {**identity, "seed": seed}) for seed in seeds]
-    jobs.train_all(series, members, lambda run, label: train_run(
-        run, recipe, train_set, test_set, args.device, args.restart, label), args, __file__, argv)
-
-
-def as_dict(recipe):
-    return {**asdict(recipe), "net": recipe.net.__name__}
-
-
-def recipe_table():
-    row = "  {:<18}{:<18}{:>7} {:>12} {:>7} {:>6} {:>10} {:>5}".format
-    columns = ("net", "dropout", "weight_decay", "augment", "epochs", "batch_size", "lr")
-    rows = [(name, *(str(as_dict(recipe)[column]) for column in columns))
-            for name, recipe in RECIPES.items()]
-    return "\n".join(["recipes:", *(row(*cells) for cells in [("NAME", *columns), *rows])])
-
-
-def parse(argv):
-    """The arguments, the recipe, and the fields of it that flags changed."""
-    parser = command.Parser("main.py", __doc__, epilog=recipe_table(),
-                            formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument_group("what to train").add_argument
-    add("--model", choices=RECIPES, default="lenet", metavar="NAME", help="default: lenet")
-    add("--seed", type=command.whole(0, 2**32 - 1), metavar="N", help="default: 0")
-    add("--seeds", type=command.whole(1, 2**32), metavar="N", help="0 to N-1; prints mean ± std")
-    add("--jobs", type=command.whole(1, 999), default=1, metavar="N", help="seeds at a time")
-    add("--validate", action="store_true", help="measure on held-out training images (a sixth)")
-    add("--name", type=command.word, metavar="WORD", help="for what no flag says")
-    add("--restart", action="store_true", help="begin anew, also what is finished")
-    add = parser.add_argument_group("hyperparameters (default: the recipe's)").add_argument
-    for field, (kind, _, _, words) in FLAGS.items():
-        add(f"--{field.replace('_', '-')}", type=kind, help=words,
-            metavar="N" if kind is int else "X")
-    add("--augment", action=argparse.BooleanOptionalAction, help="distort the training images")
-    add("--bf16", action=argparse.BooleanOptionalAction, help="forward pass in bfloat16")
-    add = parser.add_argument_group("where").add_argument
-    add("--device", type=command.device, default="auto", metavar="auto|cpu|cuda|mps|...")
-    add("--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="default: data")
-    add("--log-dir", type=Path, default="logs", metavar="DIR", help="default: logs")
-    add("--checkpoint-dir", type=Path, default="checkpoints", metavar="DIR",
-        help="default: checkpoints")
-    args = parser.parse_args(argv)
-
-    changed = {field: value for field in DEFAULTS
-               if (value := getattr(args, field, None)) is not None
-               and value != getattr(RECIPES[args.model], field)}
-    recipe = replace(RECIPES[args.model], **changed)
-    if fault := find_fault(recipe):
-        field, words = fault
-        message = f"--{field.replace('_', '-')} {getattr(recipe, field)}: {words}"
-        if field in changed:
-            parser.error(message)
-        raise RunError(f"recipe {args.model}: {message}")
-    if args.seeds and args.seed is not None:
-        parser.error("--seed and --seeds exclude each other")
-    if args.jobs > 1 and not args.seeds:
-        parser.error("--jobs needs --seeds")
-    return args, recipe, changed
+                "evaluated_on": "validation" if args.validate else "test",
+                "probe": probe(recipe, transforms, train_run)}
+    jobs.train_all(
+        find_runs(args, identity, changed, DEFAULTS),
+        lambda run: train_run(run, recipe, train_set, test_set, args.device), args, __file__, argv)
 
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    return command.run("main.py", execute, argv, (DataError, RunError), "stopped; completed epochs "
-                       "are saved, and the same command (without --restart) goes on after them")
+    return command.exit_status("main.py", execute, argv, (DataError, RunError), "stopped; the "
+                               "completed epochs are saved, and the same command (without "
+                               "--restart) resumes after them")
 
 
 if __name__ == "__main__":

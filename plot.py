@@ -34,8 +34,8 @@ from dataset import DATA_DIR, DataError, Distortion
 from lab import command, pictures
 from lab.command import RunError, make_folder, write_atomically
 from lab.compare import accuracies, finished, finished_series, progress, read_all
+from lab.logs import count_examples, spread
 from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
-from lab.runs import count_examples, spread
 from main import DEFAULTS, RECIPES
 
 NAMES = {  # of series, in file names and titles; any other series keeps its own name
@@ -273,7 +273,7 @@ def execute(argv):
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    return command.run("plot.py", execute, argv, RunError)
+    return command.exit_status("plot.py", execute, argv, RunError)
 
 
 if __name__ == "__main__":

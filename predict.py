@@ -12,7 +12,7 @@ import io
 import sys
 from pathlib import Path
 
-from lab import command, evaluate
+from lab import checkpoints, command
 from lab.command import RunError
 from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
 
@@ -31,7 +31,7 @@ def parse(argv):
 def execute(argv):
     """Reads the pictures of the command line. Returns the exit status, 1 if any of them failed."""
     args, status = parse(argv), 0
-    net = evaluate.read_net(args.weights)
+    net = checkpoints.read_net(args.weights)
     for path in args.pictures:
         try:
             picture = prepare(read_picture(path))
@@ -51,7 +51,7 @@ def execute(argv):
 
 def main(argv=None):
     """Runs the command line `argv`. Returns the exit status."""
-    return command.run("predict.py", execute, argv, RunError)
+    return command.exit_status("predict.py", execute, argv, RunError)
 
 
 if __name__ == "__main__":

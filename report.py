@@ -48,7 +48,7 @@ def execute(argv):
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    return command.run("report.py", execute, argv, RunError)
+    return command.exit_status("report.py", execute, argv, RunError)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from lab import evaluate
+from lab import checkpoints
 from lab.digit import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
 
 PENS = (8, 16, 30)  # widths of the stroke on ruled paper, in pixels, for a height of 300
@@ -232,7 +232,7 @@ def main():
     parser.add_argument("--fonts", nargs="+", type=Path, default=fonts, metavar="FILE",
                         help="use these fonts instead of matplotlib's")
     args = parser.parse_args()
-    net, wrong = evaluate.read_net(args.weights), Counter()
+    net, wrong = checkpoints.read_net(args.weights), Counter()
     compare_digits(net, args.fonts, wrong)
     compare_papers(net, wrong)
     chance = np.random.default_rng(4)

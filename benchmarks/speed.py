@@ -30,7 +30,7 @@ from torchvision import datasets, transforms
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import main
-from dataset import DATA_DIR, MEAN, MNIST, STD, make_loader
+from dataset import DATA_DIR, MEAN, MNIST, STD, load_data, make_loader
 from lab import command
 from model import LeNet5
 
@@ -100,7 +100,7 @@ def usual_transform(*first):
 
 
 def make_net(net, layout):
-    """Net and optimizer, as main.begin() makes them."""
+    """Net and optimizer, as main.train_run() makes them."""
     model = net().to(memory_format=layout)
     return model, torch.optim.SGD(
         model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=True, fused=True)
@@ -183,7 +183,7 @@ def make_pipelines(folder, slow, fast):
     ours = {}
     for kind, model in {"plain": "lenet", "augmented": "lenet_augment"}.items():
         recipe = main.RECIPES[model]
-        train_set, _, _ = main.load_data(recipe, DATA_DIR, False, "cpu")
+        train_set, _, _ = load_data(DATA_DIR, *main.make_transforms(recipe))
         ours[kind] = train_set.select(many)
     shift = recipe.translation / 28
     affine = transforms.RandomAffine(

@@ -56,7 +56,6 @@ def ours(seed, folder, model="lenet_fast"):
     main.load_data = timed("data", main.load_data)
     main.train = timed("train", main.train)
     main.test = timed("evaluation", main.test)
-    main.examine = timed("evaluation", main.examine)
     with contextlib.redirect_stdout(io.StringIO()):
         status = main.main(["--model", model, "--seed", str(seed), "--device", "cpu",
                             "--log-dir", folder, "--checkpoint-dir", folder])

@@ -1,1 +1,1 @@
-"""What the scripts stand on."""
+"""What the scripts at the top stand on. Nothing in here imports a script."""

@@ -1,10 +1,11 @@
-"""What the scripts share as programs: arguments, machine, files, and one line for each fault.
+"""What the scripts share as programs: arguments, files, the machine, and one line for each fault.
 
-Exit status 2 for bad usage, 1 for what failed, 128 + the signal's number for what was stopped.
+Exit status: 2 for bad usage, 1 for a failure, 128 + the signal's number after a signal.
 """
 
 import argparse
 import contextlib
+import gc
 import os
 import platform
 import re
@@ -17,11 +18,11 @@ import torch
 
 
 class RunError(Exception):
-    """A run cannot start, go on or be read. The message is one line."""
+    """A run cannot be started, resumed or read. The message is one line."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, and which takes no abbreviations of flags."""
+    """An ArgumentParser whose errors are one line. It refuses abbreviated flags."""
 
     def __init__(self, prog, doc, **options):
         super().__init__(prog=prog, description=doc.split("\n\n")[0], allow_abbrev=False, **options)
@@ -40,14 +41,14 @@ def whole(low, high):
 
 
 def word(text):
-    """A type of argument: letters, digits and _, so that it can be part of a file's name."""
+    """A type of argument: letters, digits and _, which can be part of a file's name."""
     if not re.fullmatch(r"\w+", text):
         raise argparse.ArgumentTypeError(f"{text}: must be letters, digits and _")
     return text
 
 
 def device(text):
-    """A type of argument: a device that is here, as "cpu"; "auto" takes the accelerator, if any."""
+    """A type of argument: a device of this machine. "auto" is the accelerator, if there is one."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     names = [accelerator.type, "cpu"] if accelerator else ["cpu"]
     if text not in ("auto", *names):
@@ -56,6 +57,7 @@ def device(text):
 
 
 def make_folder(path):
+    """Makes a folder and its parents where they are missing. Raises RunError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,13 +65,14 @@ def make_folder(path):
 
 
 def remove(path):
+    """Removes a file if that can be done."""
     with contextlib.suppress(OSError):
         path.unlink()
 
 
 def replace(source, target):
-    """os.replace, with patience: Windows refuses for as long as somebody else reads `target`."""
-    for pause in (0.1, 0.2, 0.4):  # seconds; a virus scanner, or plot.py beside the training
+    """os.replace, tried four times: Windows refuses while another program reads `target`."""
+    for pause in (0.1, 0.2, 0.4):  # seconds; enough for a virus scanner, or for plot.py
         with contextlib.suppress(PermissionError):
             return os.replace(source, target)
         time.sleep(pause)
@@ -77,11 +80,11 @@ def replace(source, target):
 
 
 def write_atomically(path, content, outdated=()):
-    """Puts bytes in place whole or not at all, also when killed or when the disk is full.
+    """Writes a file whole or not at all, also if this process is killed or the disk is full.
 
-    outdated: files that go just before, when nothing but the renaming is left to do.
+    outdated: files to remove first, when only the renaming is left to do. Raises RunError.
     """
-    temporary = path.with_name(path.name + ".tmp")  # a fixed name: leftovers are overwritten
+    temporary = path.with_name(path.name + ".tmp")  # a fixed name: the next write replaces it
     blamed = path
     try:
         with open(temporary, "wb") as file:
@@ -99,11 +102,11 @@ def write_atomically(path, content, outdated=()):
 
 
 def environment(device):
-    """What a run is made on and with."""
+    """The machine and the versions that a run is trained with, as its log holds them."""
     cpuinfo = Path("/proc/cpuinfo")
     cpuinfo = cpuinfo.read_text("utf-8") if cpuinfo.exists() else ""
     names = re.findall(r"model name\s*: (.+)", cpuinfo)
-    # Two of one name may differ in the instructions that torch uses, and so in rounding.
+    # CPUs of one name may differ in the instructions that torch uses, and so in rounding.
     instructions = torch.backends.cpu.get_cpu_capability()
     return {
         "torch": str(torch.__version__),  # a TorchVersion would not load with weights_only
@@ -115,15 +118,15 @@ def environment(device):
 
 
 def emulates_bf16(device):
-    """Whether bfloat16 is slower than float32 on `device`: on a CPU without instructions for it."""
+    """Whether `device` is a CPU without instructions for bfloat16, where it is slow."""
     return device == "cpu" and not (
         torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def run(script, work, argv, failures, stopped="stopped"):
-    """work(argv) with its faults as one line on stderr; returns the exit status.
+def exit_status(script, work, argv, failures, stopped="stopped"):
+    """Calls work(argv) and returns the exit status; a fault becomes one line on stderr.
 
-    failures: exceptions whose message is that line; stopped: a line for Ctrl-C and SIGTERM.
+    failures: the exceptions whose message is that line. stopped: the line for Ctrl-C and SIGTERM.
     """
     try:
         return work(sys.argv[1:] if argv is None else argv) or 0
@@ -138,9 +141,10 @@ def run(script, work, argv, failures, stopped="stopped"):
 
 
 def start(main):
-    """Runs a script's main() as the program: SIGTERM stops it like Ctrl-C, `| head` in silence.
+    """Runs a script's main() as the program.
 
-    Stdout takes any text, as stderr does by itself: what its encoding lacks comes as an escape.
+    SIGTERM stops it as Ctrl-C does. If the reader of a pipe leaves (`| head`), it ends in silence.
+    A character that the encoding of stdout lacks is printed as an escape.
     """
     def interrupt(signum, frame):
         raise KeyboardInterrupt(signum)
@@ -149,4 +153,6 @@ def start(main):
     if hasattr(signal, "SIGPIPE"):  # not on Windows
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    status = main()
+    gc.freeze()  # the interpreter's last collection would visit all of torch, for 0.3 seconds
+    sys.exit(status)

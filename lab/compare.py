@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from lab import runs
 from lab.command import RunError
-from lab.runs import count_examples, spread
+from lab.identity import describe_differences, find_differences
+from lab.logs import count_errors, count_examples, find_logs, read_series, spread
 
 LEVEL = 0.05  # a difference counts if its p, corrected for all comparisons, is below this
 MANY = 1000  # seeds; if a decision needs more, their number is not worth telling
@@ -31,12 +31,13 @@ def read_all(log_dir, names, defaults):
     the folder has no run.
     """
     found, complaints = {}, []
-    there = runs.list_series(log_dir)
+    if not (there := find_logs(log_dir)):
+        raise RunError(f"{log_dir}: no run in it; python main.py makes one")
     for name in names or there:
         try:
             if name not in there:
                 raise RunError(f"{log_dir}: no series {name}; there are {', '.join(there)}")
-            found[name] = runs.read_series(log_dir, name, defaults)
+            found[name] = read_series(there[name], defaults)
         except RunError as error:
             complaints.append(str(error))
     return found, complaints
@@ -64,7 +65,7 @@ def accuracies(series):
 
 def error_counts(series):
     """The number of images that each run misreads after its last epoch: int (runs,)."""
-    return np.array([runs.count_errors(run["final"], count_examples(run)) for run in series])
+    return np.array([count_errors(run["final"], count_examples(run)) for run in series])
 
 
 def extent(values):
@@ -91,11 +92,11 @@ def measure_difference(found, name, base):
     Returns None if no test can be made: a series has only one seed, or the seeds have no spread.
     Raises RunError if the series were measured on different data.
     """
-    differing = runs.find_differences(found[name][0], found[base][0])
+    differing = find_differences(found[name][0], found[base][0])
     if images := {key: pair for key, pair in differing.items()
                   if key in ("evaluated_on", "train", "test", "validation")}:
         raise RunError(f"{name} and {base} cannot be compared, they differ in "
-                       f"{runs.describe_differences(images)}")
+                       f"{describe_differences(images)}")
     if min(len(found[name]), len(found[base])) < 2:
         return None
     a, b = ({run["seed"]: run for run in found[which]} for which in (name, base))
@@ -182,9 +183,9 @@ def compare(found):
     for name, (verdict, words) in zip(others, verdicts, strict=True):
         series = found[name]
         lines.append(summarise(name, series))
-        differing = runs.find_differences(series[0], found[base][0])
+        differing = find_differences(series[0], found[base][0])
         if recipe := {key: pair for key, pair in differing.items() if key != "probe"}:
-            lines.append(f"  differs in {runs.describe_differences(recipe)}")
+            lines.append(f"  differs in {describe_differences(recipe)}")
         elif differing:
             lines.append("  differs in the code")
         by_seed = {run["seed"]: run for run in found[base]}

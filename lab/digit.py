@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from scipy import ndimage
 
-from dataset import SIDE, make_transform
+from dataset import SIDE, Transform
 from lab.ink import find_ink, is_edge
 
 WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"  # the default
@@ -178,4 +178,4 @@ def place(glyph):
 def classify(net, picture):
     """The net's probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28)."""
     image = torch.from_numpy(np.array(picture)).reshape(1, 1, SIDE, SIDE)
-    return net(make_transform(net.image_size)(image)).softmax(1)[0]
+    return net(Transform(net.image_size)(image)).softmax(1)[0]

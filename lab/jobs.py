@@ -1,7 +1,7 @@
-"""The seeds of a command: one after another, or side by side in a process each (`--jobs`).
+"""The seeds of a command: trained one after another, or side by side in processes (`--jobs`).
 
-Such a process is what a user would start, the same command with `--seed`. Nothing is shared but the
-folders, where the locks of runs.py keep processes apart: this command's, and any other's.
+Such a process runs what a user would start, the same command with `--seed`. The processes share
+nothing but the folders. There the locks of runs.py keep them apart, and others too.
 """
 
 import argparse
@@ -17,21 +17,21 @@ import torch
 from tqdm import tqdm
 
 from lab import runs
-from lab.runs import RunError
+from lab.command import RunError
+from lab.logs import count_errors, count_examples, spread
 
 
-def train_all(series, members, train, args, script, argv):
-    """Trains the runs that are not finished and prints what came of each, and of all.
+def train_all(members, train, args, script, argv):
+    """Trains those of the Runs `members` that are not finished; prints what came of each, and all.
 
-    train(run, label) trains a run in this process. With --jobs, `python script *argv --seed N`
-    does, in so many processes at a time. A run that fails does not take the others with it; with
-    several, those that another process is at work on are left to it.
+    train(run) trains a run in this process. With --jobs N, N processes at a time do it, as
+    `python script *argv --seed S`. A run that fails does not stop the others. Of several seeds,
+    those that another process is training are skipped.
 
     Raises RunError that names every run that failed.
     """
     faults, waiting, trained = [], [], False
-    for number, run in enumerate(members, start=1):
-        label = f"seed {number} of {len(members)}" if args.seeds else run.name
+    for run in members:
         try:
             words = "--restart trains it again"
             if args.restart or not (log := run.read_finished()):
@@ -39,8 +39,9 @@ def train_all(series, members, train, args, script, argv):
                     waiting.append(run)
                     continue
                 with run.lock():
-                    if args.restart or not run.read_finished():  # by another process, just now
-                        train(run, label)
+                    # Another process may have finished it between the look and the lock.
+                    if args.restart or not run.read_finished():
+                        train(run)
                         words, trained = f"log {run.csv}, weights {run.checkpoint}", True
                 log = run.read_finished()
             print(f"{run.name}: finished, {describe([log])}; {words}")
@@ -55,9 +56,9 @@ def train_all(series, members, train, args, script, argv):
                 logs.append(run.read_finished())
         for fault in faults:
             if runs.BUSY in fault:
-                print(f"{fault}: passed over")
+                print(f"{fault}: skipped")
         if logs := [log for log in logs if log]:
-            print(f"{series}: {describe(logs)}, {len(logs)} seed(s)")
+            print(f"{members[0].series}: {describe(logs)}, {len(logs)} seed(s)")
         faults = [fault for fault in faults if runs.BUSY not in fault]
     if faults:
         raise RunError("; ".join(faults))
@@ -67,9 +68,10 @@ def train_all(series, members, train, args, script, argv):
 
 
 def train_side_by_side(members, jobs, script, argv):
-    """`jobs` processes at a time, each with its share of the cores; returns the faults.
+    """Trains Runs in `jobs` processes at a time, each with its share of the cores.
 
-    One bar shows the epochs of all. Interrupted, it interrupts all, and they save what they have.
+    One bar shows the epochs of all. If this process is interrupted, it interrupts the others, and
+    they keep what they have saved. Returns the faults, a list of lines.
     """
     ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     ours.add_argument("--seeds")
@@ -81,14 +83,14 @@ def train_side_by_side(members, jobs, script, argv):
     processes, stopping = [], threading.Event()
 
     def train(run):
-        line = f"{run.name}: never began"
+        line = f"{run.name}: not started"
         if stopping.is_set():
             return line
-        with subprocess.Popen([*command, str(run.summary["seed"])], env=environment,
-                              encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              start_new_session=True) as process:  # Ctrl-C is this process's
+        with subprocess.Popen([*command, str(run.seed)], env=environment, encoding="utf-8",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              start_new_session=True) as process:  # Ctrl-C reaches us alone
             processes.append(process)
-            if stopping.is_set():  # only just, after the others were told to end
+            if stopping.is_set():  # set after the look above: the others have been told by now
                 process.terminate()
             for line in process.stdout:
                 bar.update(line.startswith("epoch "))
@@ -98,7 +100,7 @@ def train_side_by_side(members, jobs, script, argv):
             return f"{run.name}: killed by signal {-process.returncode}"
         return line.strip().removeprefix("main.py: ") if process.returncode else None
 
-    total = sum(run.summary["recipe"]["epochs"] for run in members)
+    total = sum(run.epochs for run in members)
     with (tqdm(total=total, unit="epoch", leave=False, disable=None) as bar,
           ThreadPoolExecutor(jobs) as pool):
         try:
@@ -110,20 +112,9 @@ def train_side_by_side(members, jobs, script, argv):
             raise
 
 
-def describe_epoch(run):
-    """The last epoch of a run, in words."""
-    row, epochs = run.history[-1], run.summary["recipe"]["epochs"]
-    return (f"epoch {row['epoch']:{len(str(epochs))}}/{epochs}"
-            f"  train loss {row['train_loss']:.4f} acc {100 * row['train_accuracy']:.2f} %"
-            f"  {run.summary['evaluated_on']} loss {row['test_loss']:.4f}"
-            f" acc {100 * row['test_accuracy']:.2f} %"
-            f" ({runs.count_errors(row, runs.count_examples(run.summary))} errors)"
-            f"  {row['seconds']:.1f} s")
-
-
 def describe(logs):
-    """What came of runs of one series, in words: their last accuracies and errors."""
-    size = runs.count_examples(logs[0])
-    errors = statistics.mean(runs.count_errors(log["final"], size) for log in logs)
-    accuracies = runs.spread([100 * log["final"]["test_accuracy"] for log in logs])
+    """What came of the finished runs of a series, as text: their last accuracies and errors."""
+    size = count_examples(logs[0])
+    errors = statistics.mean(count_errors(log["final"], size) for log in logs)
+    accuracies = spread([100 * log["final"]["test_accuracy"] for log in logs])
     return f"{logs[0]['evaluated_on']} accuracy {accuracies} % ({errors:g} errors of {size:,})"

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from dataset import CLASSES, MNIST, SIDE, Distortion, hold_out, make_transform
-from lab import runs
+from dataset import CLASSES, MNIST, SIDE, Distortion, Transform, hold_out
+from lab.checkpoints import blaming, build_net, read_checkpoint
 from lab.command import RunError
-from lab.evaluate import build_net
+from lab.identity import find_differences
 from model import BitmapDistance
 
 # Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
@@ -90,8 +90,8 @@ def draw_samples(series, data_dir, recipe):
             image = dataset.images[dataset.labels == digit][:1]
             if len(image) == 0:  # the data lack this class
                 continue
-            show_image(ax, make_transform(32)(image)[0, 0], x, y)
-            batch = make_transform(32, distortion)(image.expand(6, -1, -1, -1))
+            show_image(ax, Transform(32)(image)[0, 0], x, y)
+            batch = Transform(32, distortion)(image.expand(6, -1, -1, -1))
             for position, distorted in enumerate(batch[:, 0]):
                 show_image(ax, distorted, x + 1.2 + position, y)
     return figure
@@ -167,11 +167,11 @@ def find_net(run, paths, defaults):
     """
     for path in paths:
         if path.exists():
-            saved = runs.read_checkpoint(path, defaults)
+            saved = read_checkpoint(path, defaults)
             last = saved.get("history", [run["final"]])[-1]  # published weights have no history
             same = saved["seed"] == run["seed"] and last == run["final"]
-            if same and not runs.find_differences(saved, run):
-                with runs.blaming(path):
+            if same and not find_differences(saved, run):
+                with blaming(path):
                     return build_net(saved)
     return None
 
@@ -191,7 +191,7 @@ def draw_filters(name, run, net, data_dir):
         second.register_forward_pre_hook(lambda _, inputs: seen.update(pooled=inputs[0][0]))
     images, _ = measured_images(run, data_dir)
     with torch.inference_mode():
-        inputs = make_transform(net.image_size)(images[:1])  # (1, 1, side, side)
+        inputs = Transform(net.image_size)(images[:1])  # (1, 1, side, side)
         net(inputs)
     rows = {"kernels": kernels, "feature maps": seen["maps"]}
     if "pooled" in seen:
@@ -220,7 +220,7 @@ def draw_bitmaps(name, run, net, data_dir):
     images, labels = measured_images(run, data_dir)
     firsts = [(labels == digit).nonzero()[0].item() for digit in labels.unique()]  # at most 10
     with torch.inference_mode():
-        distances = -net(make_transform(net.image_size)(images[firsts]))  # (digits, 10)
+        distances = -net(Transform(net.image_size)(images[firsts]))  # (digits, 10)
     figure, ax = make_mosaic(2 + CLASSES, 3.6, (
         f"What F6 of {name}, seed {run['seed']}, answers for the first digit of each class among "
         f"the {WORDS[run['evaluated_on']]}.\nPurple is above zero, orange below. "

@@ -1,4 +1,4 @@
-"""Folders of PNG files `{index}_{label}.png`, as in https://github.com/vbvsharma/mnist-images
+"""Folders of PNG files, one for each image: `{index}_{label}.png`.
 
 The images come out in the order of their indices, which need not begin at 0 or be complete.
 """

@@ -1,4 +1,4 @@
-"""Tar archives of PNG files `{index}_{label}.png`, in which some courses hand out MNIST.
+"""Tar archives of PNG files `{index}_{label}.png`, plain or gzipped.
 
 They are read without being unpacked: nothing is written.
 """

@@ -101,7 +101,7 @@ def execute(argv):
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    return command.run("study", execute, argv, RunError)
+    return command.exit_status("study", execute, argv, RunError)
 
 
 if __name__ == "__main__":

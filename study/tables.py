@@ -11,8 +11,8 @@ from scipy import stats
 import model
 from lab import compare
 from lab.compare import accuracies, error_counts, extent
+from lab.logs import spread
 from lab.pictures import DOUBTFUL_LABELS
-from lab.runs import spread
 from main import RECIPES
 from study import effects
 

@@ -113,8 +113,8 @@ def begin():
     if "forkserver" not in multiprocessing.get_all_start_methods():
         pytest.skip("forked processes of POSIX")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "torchvision.transforms.v2", "tqdm", "pytest",
-                                    "filelock", "scipy.stats", "matplotlib.figure", "PIL.Image"])
+    context.set_forkserver_preload(["torch._dynamo", "tqdm", "pytest", "filelock", "scipy.special",
+                                    "scipy.stats", "matplotlib.figure", "PIL.Image"])
 
     def start(script, *argv, folder, output=None, prepare=int):
         folder.mkdir(exist_ok=True)

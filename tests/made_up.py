@@ -2,13 +2,15 @@
 
 import functools
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 import dataset
 from lab import runs
+from lab.identity import as_dict
+from lab.logs import find_logs, read_series
 from main import DEFAULTS, RECIPES
 
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
@@ -35,11 +37,10 @@ def write_runs(folder, name, histories, recipe, data, evaluated_on="test", model
     """Writes the logs of a run for each of `histories`, with seeds from `first` on."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, history in enumerate(histories, start=first):
-        summary = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on, "data": data,
-                   "recipe": {**asdict(recipe), "net": recipe.net.__name__},
-                   "parameters": 61_706, "environment": {}}
-        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", summary, history,
-                 {"errors": list(errors)}).write_log()
+        identity = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on,
+                    "data": data, "recipe": as_dict(recipe)}
+        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", identity, history,
+                 {"errors": list(errors)}, 61_706, [{}]).write_log()
 
 
 def write_series(folder, name, accuracies, recipe=RECIPES["lenet"], size=10_000, epochs=1,
@@ -84,8 +85,7 @@ def write_weights(folder, name, kind, **changes):
 
 def read(folder):
     """All series of a folder: {name: [run, ...]}."""
-    return {name: runs.read_series(folder, name, DEFAULTS)
-            for name in runs.list_series(folder)}
+    return {name: read_series(paths, DEFAULTS) for name, paths in find_logs(folder).items()}
 
 
 def texts(figure):

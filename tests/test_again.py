@@ -13,14 +13,15 @@ import pytest
 from filelock import FileLock
 
 import main
+from lab import command, options
 
 
 @pytest.fixture
 def train(small_idx, tmp_path, monkeypatch):
     """Runs main.py in this process, on the same digits in place of the repository's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "DATA_DIR", small_idx)
-    monkeypatch.setattr(main, "probe", lambda recipe: 1.5)
+    monkeypatch.setattr(options, "DATA_DIR", small_idx)
+    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     return lambda *argv: main.main(["--device", "cpu", "--epochs", "2", *argv])
 
 
@@ -64,7 +65,7 @@ def test_log_that_is_missing_is_made_from_the_checkpoint(train, capsys, missing,
     capsys.readouterr()
     assert train(*argv) == 0
     out = capsys.readouterr().out
-    assert "lenet-epochs2-seed0: is whole in checkpoints" in out
+    assert "lenet-epochs2-seed0: all epochs are in checkpoints" in out
     assert "\nepoch" not in out
     assert {path: path.read_bytes() for path in Path().glob("*/*")} == files
 
@@ -83,18 +84,18 @@ def test_restart_begins_anew(train, capsys):
 def test_unfinished_goes_on_with_what_is_missing(train, unfinished, capsys):
     assert train() == 0
     out = capsys.readouterr().out
-    assert "lenet-epochs2-seed0: goes on after epoch 1 of 2\n" in out
+    assert "lenet-epochs2-seed0: resumes after epoch 1 of 2\n" in out
     assert re.findall(r"^epoch (\d)", out, re.MULTILINE) == ["2"]
     assert "resumed" not in json.loads(Path("logs/lenet-epochs2-seed0.json").read_text())
 
 
 def test_unfinished_elsewhere_goes_on_and_says_so(train, unfinished, capsys, monkeypatch):
-    here = main.command.environment("cpu")
-    monkeypatch.setattr(main.command, "environment",
+    here = command.environment("cpu")
+    monkeypatch.setattr(command, "environment",
                         lambda device: {**here, "threads": 64, "torch": "9.9"})
     assert train() == 0
-    assert ("goes on after epoch 1 of 2; with other torch, threads than before, so other bits come "
-            "of it\n") in capsys.readouterr().out
+    assert ("resumes after epoch 1 of 2; not bit-identical to an unstopped run, since it has "
+            "another torch, threads now\n") in capsys.readouterr().out
     for _ in range(2):
         log = json.loads(Path("logs/lenet-epochs2-seed0.json").read_text())
         assert log["environment"] == here
@@ -117,10 +118,10 @@ def test_a_run_that_another_process_trains_is_left_to_it(train, capsys):
     with lock:
         assert train() == 1
         assert capsys.readouterr().err == (
-            "main.py: lenet-epochs2-seed0: another process is at work on it\n")
+            "main.py: lenet-epochs2-seed0: another process is training it\n")
         assert train("--seeds", "2") == 0
         out = capsys.readouterr().out
-    assert "lenet-epochs2-seed0: another process is at work on it: passed over" in out
+    assert "lenet-epochs2-seed0: another process is training it: skipped" in out
     assert "% (" in out.splitlines()[-1]
     assert "1 seed(s)" in out.splitlines()[-1]
     Path("checkpoints/lenet-epochs2-seed0.lock").unlink(missing_ok=True)

@@ -17,7 +17,7 @@ import speed
 import time_to_accuracy
 
 import main
-from dataset import DATA_DIR, MNIST, make_transform
+from dataset import DATA_DIR, MNIST, Transform
 from model import LeNet5
 
 
@@ -43,7 +43,7 @@ def test_flop_is_what_torch_counts():
 
 
 def test_plain_order_is_the_same_function(digits):
-    images = make_transform(32)(digits.images[:64])
+    images = Transform(32)(digits.images[:64])
     ours, plain = LeNet5(), speed.PlainOrderLeNet5()
     plain.load_state_dict(ours.state_dict())
     torch.testing.assert_close(plain(images), ours(images))
@@ -54,7 +54,7 @@ def test_plain_order_is_the_same_function(digits):
 
 
 def test_usual_datasets_give_our_images_and_labels(digits, raw_files, tmp_path):
-    images, labels = make_transform(32)(digits.images[:20]), digits.labels[:20].tolist()
+    images, labels = Transform(32)(digits.images[:20]), digits.labels[:20].tolist()
     speed.write_pngs(tmp_path / "png", digits.images[:20], digits.labels[:20])
     files = speed.PngFiles(tmp_path / "png", speed.usual_transform())
     files.paths.sort(key=lambda path: int(path.stem.split("_")[0]))
@@ -103,10 +103,10 @@ def test_ratios_of_the_table():
 
 def test_ours_is_timed_in_parts(monkeypatch, digits, tmp_path):
     small = digits.select(torch.arange(256))
-    small.transform = make_transform(32)
+    small.transform = Transform(32)
     data = {"train": small.fingerprint(), "test": small.fingerprint()}
     monkeypatch.setattr(main, "load_data", lambda *args: (small, small, data))
-    for name in ("train", "test", "examine"):
+    for name in ("train", "test"):
         monkeypatch.setattr(main, name, getattr(main, name))  # undoes what ours() wraps
     started = time.perf_counter()
     parts, accuracy, epochs = time_to_accuracy.ours(3, str(tmp_path))

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import main
-from dataset import MNIST, Distortion, hold_out, make_loader, make_transform
+from dataset import MNIST, Distortion, Transform, hold_out, make_loader
 
 READ = torch.ops.aten._local_scalar_dense.default, torch.ops.aten.item.default
 
@@ -53,11 +53,11 @@ def test_an_epoch_crosses_between_devices_as_often_as_it_must(name, validate, mo
     # The gradients of fake tensors on a GPU need a real one.
     monkeypatch.setattr(torch.Tensor, "backward", lambda loss: None)
     distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
-    distort = make_transform(recipe.net.image_size, distortion if recipe.augment else None)
+    distort = Transform(recipe.net.image_size, distortion if recipe.augment else None)
     with FakeTensorMode(), Crossings() as crossings:
         with torch.device("cuda"):
             model = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
-            sets = make_set(600, distort), make_set(600, make_transform(recipe.net.image_size))
+            sets = make_set(600, distort), make_set(600, Transform(recipe.net.image_size))
         train_set, test_set = hold_out(*sets) if validate else sets
         optimizer = torch.optim.SGD(model.parameters(), lr=recipe.lr)
         crossings.counts.clear()

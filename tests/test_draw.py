@@ -33,9 +33,10 @@ import own_digits
 
 import draw
 import main
-from dataset import make_transform
-from lab import evaluate
+from dataset import Transform
+from lab import checkpoints
 from lab.digit import WEIGHTS
+from lab.identity import as_dict
 from model import CustomMLP, LeNet5, LeNetWide
 
 SCRIPT = Path(draw.__file__)
@@ -99,11 +100,11 @@ def send(server, content):
 
 
 def test_answers_what_the_net_says(server, digits):
-    net = evaluate.read_net(WEIGHTS)
+    net = checkpoints.read_net(WEIGHTS)
     for pixels in digits["test"][0][:20]:
         status, result = ask(server, body=png(pixels))
         with torch.inference_mode():
-            image = make_transform(32)(torch.from_numpy(pixels.copy())[None, None])
+            image = Transform(32)(torch.from_numpy(pixels.copy())[None, None])
             probabilities = net(image).softmax(1)[0].tolist()
         assert status == 200
         assert result["seen"] == pixels.tolist()  # MNIST's own digits pass unchanged
@@ -127,7 +128,7 @@ def test_maps_are_what_the_next_layer_gets(make, digits, seven):
     maps = draw.answer(net, seven)["maps"]
     pixels = torch.from_numpy(digits["test"][0][0].copy())[None, None]
     with torch.inference_mode():
-        expected = maps_by_hand(net, make_transform(net.image_size)(pixels))
+        expected = maps_by_hand(net, Transform(net.image_size)(pixels))
     assert list(maps) == ["conv1", "conv2"]
     for got, wanted in zip(maps.values(), expected, strict=True):
         torch.testing.assert_close(torch.tensor(got), wanted[0], rtol=0, atol=6e-4)
@@ -161,7 +162,7 @@ def test_weights_are_chosen_in_the_page(serve, seven, tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     mine = tmp_path / "checkpoints" / "<mlp>.pt"
     torch.manual_seed(0)
-    recipe = main.as_dict(main.RECIPES["mlp"])
+    recipe = as_dict(main.RECIPES["mlp"])
     torch.save({"recipe": recipe, "model": CustomMLP().state_dict()}, mine)
     (tmp_path / "checkpoints" / "bad.pt").write_bytes(b"junk")
     server = serve()

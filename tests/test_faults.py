@@ -19,7 +19,7 @@ import torch
 from conftest import write_idx_folder
 
 import main
-from lab import runs
+from lab import logs, options
 
 try:
     import resource
@@ -34,8 +34,8 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def prepare(patch, small_idx):
     """Makes main.py run on 600 digits in place of the repository's."""
-    patch.setattr(main, "DATA_DIR", small_idx)
-    patch.setattr(main, "probe", lambda recipe: 1.5)  # its epochs would count as the run's
+    patch.setattr(options, "DATA_DIR", small_idx)
+    patch.setattr(main, "probe", lambda *_: 1.5)  # its epochs would count as the run's
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
 
@@ -86,7 +86,7 @@ def no_data(monkeypatch):
     """Reading any data fails the test."""
     def explode(*_, **__):
         raise AssertionError("data were read")
-    monkeypatch.setattr(main, "MNIST", explode)
+    monkeypatch.setattr(main, "load_data", explode)
 
 
 def interrupt(*_):
@@ -261,7 +261,7 @@ def test_table_that_another_program_holds_open_is_completed_later(
     assert torch.load(checkpoint, weights_only=True)["epoch"] == epochs
     assert not list(Path().rglob("*.tmp"))
     assert train("--epochs", "2") == 0
-    (run,) = runs.read_series("logs", "lenet-epochs2", main.DEFAULTS)
+    (run,) = logs.read_series(logs.find_logs("logs")["lenet-epochs2"], main.DEFAULTS)
     assert run["complete"]
     assert [row["epoch"] for row in run["history"]] == [1, 2]
     assert run["final"] == torch.load(checkpoint, weights_only=True)["history"][-1]

@@ -236,7 +236,7 @@ def test_killed_series_goes_on(execute, undisturbed, tmp_path):
     status, out, err = execute(*series)
     assert (status, err) == (0, "")
     assert re.search(r"seed0: finished, .*--restart trains it again", out)
-    assert re.search(r"seed1: goes on after epoch 2 of 4", out)
+    assert re.search(r"seed1: resumes after epoch 2 of 4", out)
     assert len(re.findall("^epoch ", out, re.MULTILINE)) == 2
     assert re.search(r" ± .* 2 seed", out)
     whole = tmp_path / "whole"
@@ -263,11 +263,11 @@ def test_signal_stops_within_the_batch_and_says_how_to_go_on(
     assert check_whole(tmp_path) == 1
     assert not list(tmp_path.glob("*/*.tmp"))
     assert err.count("\n") == 1
-    assert "the same command (without --restart) goes on" in err
+    assert "the same command (without --restart) resumes" in err
     assert {path.suffix for path in tmp_path.glob("*/*")} == {".pt", ".csv", ".json"}
     status, out, err = execute(*ARGV)
     assert (status, err) == (0, "")
-    assert "goes on after epoch 1 of 4" in out
+    assert "resumes after epoch 1 of 4" in out
     assert read_run(tmp_path) == undisturbed
 
 
@@ -381,7 +381,7 @@ def test_signal_stops_all_jobs(begin, tmp_path, small_idx):
     err = (tmp_path / "err").read_text()
     assert process.exitcode == 128 + signal.SIGTERM
     assert err.count("\n") == 1
-    assert "the same command (without --restart) goes on" in err
+    assert "the same command (without --restart) resumes" in err
     saved = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
     assert {path.suffix for path in saved} == {".pt", ".csv", ".json"}  # no locks, nothing half
     for path in tmp_path.glob("*/*.pt"):

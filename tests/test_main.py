@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import main
+from lab import command, options
 from model import CustomMLP, LeNet5, MLPWide
 from study.tables import calibration_error
 
@@ -37,8 +38,8 @@ def train(small_idx, tmp_path, monkeypatch):
     Without its probe, a miniature run, which would be taken for part of the run that is looked at.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "DATA_DIR", small_idx)
-    monkeypatch.setattr(main, "probe", lambda recipe: 1.5)
+    monkeypatch.setattr(options, "DATA_DIR", small_idx)
+    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
 
@@ -54,6 +55,10 @@ def seen():
     handle = register_module_forward_pre_hook(look)
     yield batches
     handle.remove()
+
+
+def parse(argv):
+    return options.parse(argv, main.__doc__, main.RECIPES)
 
 
 def read_json(name, tmp_path):
@@ -174,10 +179,11 @@ def test_evaluation_is_a_mean_over_examples():
     torch.manual_seed(0)
     model = LeNet5()
     batches, images, labels = ragged_batches()
-    loss, accuracy = main.test(model, batches)
+    loss, accuracy, logits = main.test(model, batches)
     loss_by_hand, accuracy_by_hand = measure_by_hand(model, images, labels)
     assert loss == pytest.approx(loss_by_hand, rel=1e-5)
     assert accuracy == accuracy_by_hand
+    torch.testing.assert_close(logits, torch.cat([model(image[None]) for image in images]))
 
 
 def test_training_figures_are_means_over_examples():
@@ -225,7 +231,9 @@ def test_training_trains_and_testing_does_not(seen):
     weights = [parameter.clone() for parameter in model.parameters()]
     seen.clear()
     model.train()
-    assert main.test(model, batches) == main.test(model, batches)  # dropout would differ
+    *once, _ = main.test(model, batches)
+    *twice, _ = main.test(model, batches)
+    assert once == twice  # dropout would differ
     assert [training for training, _ in seen] == [False] * 6
     assert all(map(torch.equal, weights, model.parameters()))
 
@@ -535,20 +543,20 @@ def test_help_shows_the_recipes(capsys):
     (torch.device("cuda"), "cuda"), (torch.device("mps"), "mps"), (None, "cpu")])
 def test_auto_takes_the_accelerator_if_there_is_one(monkeypatch, accelerator, device):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: accelerator)
-    assert main.parse([])[0].device == device
-    assert main.parse(["--device", device])[0].device == device
-    assert main.parse(["--device", "cpu"])[0].device == "cpu"
+    assert parse([])[0].device == device
+    assert parse(["--device", device])[0].device == device
+    assert parse(["--device", "cpu"])[0].device == "cpu"
 
 
 def test_without_arguments_it_trains_lenet_on_the_repositorys_mnist():
-    args, recipe, changed = main.parse([])
+    args, recipe, changed = parse([])
     assert (args.model, recipe, changed) == ("lenet", main.RECIPES["lenet"], {})
     assert (args.data_dir / "t10k-images-idx3-ubyte.gz").exists()
 
 
 def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "probe", lambda recipe: None)
+    monkeypatch.setattr(main, "probe", lambda *_: None)
     assert main.main(["--epochs", "1", "--device", "cpu"]) == 0
     log = read_json("lenet-epochs1-seed0", tmp_path)
     assert (log["data"]["train"]["size"], log["data"]["test"]["size"]) == (60000, 10000)
@@ -560,7 +568,7 @@ def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("emulates", [True, False])
 def test_bfloat16_is_hinted_at_where_it_is_slow(train, capsys, monkeypatch, emulates):
-    monkeypatch.setattr(main.command, "emulates_bf16", lambda device: emulates)
+    monkeypatch.setattr(command, "emulates_bf16", lambda device: emulates)
     assert train("--epochs", "1", "--bf16") == 0
     assert ("emulates bfloat16" in capsys.readouterr().out) == emulates
     assert train("--epochs", "1") == 0

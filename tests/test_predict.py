@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 import main
 import predict
-from dataset import DATA_DIR, MNIST, make_loader, make_transform
-from lab import evaluate
+from dataset import DATA_DIR, MNIST, Transform, make_loader
+from lab import checkpoints
 
 WEIGHTS = predict.WEIGHTS  # committed: a fresh clone predicts without training
 ROOT = Path(predict.__file__).parent
@@ -25,7 +25,7 @@ LINE = re.compile(r"(.+): (\d)  \((\d+\.\d) %, then (\d) with (\d+\.\d) %\)")
 
 @pytest.fixture(scope="session")
 def net():
-    return evaluate.read_net(WEIGHTS)
+    return checkpoints.read_net(WEIGHTS)
 
 
 @pytest.fixture(scope="session")
@@ -37,9 +37,9 @@ def raw_digits():
 @pytest.fixture(scope="session")
 def answers(net):
     """What evaluation by main.py gives: predictions (1000,) and probabilities (1000, 10)."""
-    test_set = MNIST(DATA_DIR, train=False, transform=make_transform(net.image_size))
+    test_set = MNIST(DATA_DIR, train=False, transform=Transform(net.image_size))
     subset = test_set.select(torch.arange(1000))
-    logits, _ = evaluate.predict(net, make_loader(subset, 1000, shuffle=False))
+    _, _, logits = main.test(net, make_loader(subset, 1000, shuffle=False))
     return logits.argmax(1).tolist(), logits.softmax(1)
 
 
@@ -92,7 +92,7 @@ def test_show_writes_what_the_net_saw(net, seven, tmp_path, capsys, monkeypatch)
     path = tmp_path / "my.photo.jpg"
     ImageOps.invert(seven.resize((280, 280))).save(path)
     seen = []
-    monkeypatch.setattr(evaluate, "read_net", lambda path: net)
+    monkeypatch.setattr(checkpoints, "read_net", lambda path: net)
     hook = net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     try:
         assert run(path, "--show") == 0
@@ -245,9 +245,9 @@ def test_checkpoints_of_main_work_as_they_are(raw_digits, small_idx, tmp_path, c
     recipe = main.RECIPES[name]
     model = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
     model.load_state_dict(torch.load(weights)["model"])
-    few = MNIST(DATA_DIR, train=False, transform=make_transform(recipe.net.image_size))
+    few = MNIST(DATA_DIR, train=False, transform=Transform(recipe.net.image_size))
     loader = make_loader(few.select(torch.arange(30)), 30, shuffle=False)
-    logits, _ = evaluate.predict(model, loader)
+    _, _, logits = main.test(model, loader)
     paths = [tmp_path / f"{i}.png" for i in range(30)]
     for path, pixels in zip(paths, raw_digits[0], strict=False):
         Image.fromarray(pixels[0].numpy()).save(path)

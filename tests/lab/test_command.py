@@ -5,6 +5,7 @@
 The faults of whole commands are in test_faults.py.
 """
 
+import errno
 import io
 import os
 import signal
@@ -63,3 +64,99 @@ def test_a_file_that_stays_open_is_named_and_kept(tmp_path, held):
         command.write_atomically(tmp_path / "run.csv", b"new")
     assert (tmp_path / "run.csv").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["run.csv"]
+
+
+# Files
+
+@pytest.fixture
+def target(tmp_path):
+    """A file that has content already."""
+    path = tmp_path / "run.csv"
+    path.write_bytes(b"old")
+    return path
+
+
+def raise_full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def raise_interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_write_replaces_the_whole_file(target):
+    command.write_atomically(target, b"new and longer")
+    assert target.read_bytes() == b"new and longer"
+    command.write_atomically(target, b"x")
+    assert target.read_bytes() == b"x"
+    assert os.listdir(target.parent) == [target.name]
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize(("fault", "expected"), [
+    (raise_full, command.RunError), (raise_interrupt, KeyboardInterrupt)])
+def test_failed_write_leaves_the_old_file_and_nothing_else(
+        target, monkeypatch, function, fault, expected):
+    monkeypatch.setattr(os, function, fault)
+    with pytest.raises(expected) as caught:
+        command.write_atomically(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert os.listdir(target.parent) == [target.name]
+    if expected is command.RunError:
+        assert str(target) in str(caught.value)
+        assert "No space left" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_interrupt_after_the_replacement_leaves_the_new_file(target, monkeypatch):
+    replace = os.replace
+
+    def replace_and_stop(*args):
+        replace(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", replace_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        command.write_atomically(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert os.listdir(target.parent) == [target.name]
+
+
+def test_content_is_on_the_disk_before_it_takes_the_name(target, monkeypatch):
+    order, fsync, replace = [], os.fsync, os.replace
+
+    def spy_fsync(descriptor):
+        fsync(descriptor)
+        order.append(("fsync", os.fstat(descriptor).st_size))
+
+    def spy_replace(source, destination):
+        order.append(("replace", os.path.getsize(source)))
+        assert os.path.dirname(source) == os.path.dirname(destination)  # one file system
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    command.write_atomically(target, b"12345")
+    assert order[:2] == [("fsync", 5), ("replace", 5)]
+
+
+def test_leftover_of_a_kill_is_overwritten(target):
+    leftover = target.with_name(target.name + ".tmp")
+    leftover.write_bytes(b"half of something longer")
+    command.write_atomically(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert not leftover.exists()
+
+
+def test_write_into_a_missing_folder(tmp_path):
+    with pytest.raises(command.RunError, match=r"run\.csv: .*No such file"):
+        command.write_atomically(tmp_path / "gone" / "run.csv", b"new")
+
+
+def test_folder_is_made_with_its_parents(tmp_path):
+    command.make_folder(tmp_path / "a" / "b")
+    command.make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(command.RunError, match=r"file.c: "):
+        command.make_folder(tmp_path / "file" / "c")
+    assert (tmp_path / "a" / "b").is_dir()

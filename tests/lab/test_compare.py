@@ -2,13 +2,15 @@
 
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up import read, write_series
 from scipy import stats
 
-from lab import compare, runs
+from lab import compare
+from lab.command import RunError
 
 
 def differ(folder, series, base):
@@ -79,7 +81,7 @@ def test_a_point_is_a_percent_of_the_images_measured(tmp_path):
 def test_other_data_are_not_compared(tmp_path):
     write_series(tmp_path, "a", [0.99, 0.98])
     write_series(tmp_path, "b", [0.99, 0.98], size=5)
-    with pytest.raises(runs.RunError, match=r"^a and b cannot be compared, they differ in test"):
+    with pytest.raises(RunError, match=r"^a and b cannot be compared, they differ in test"):
         compare.measure_difference(read(tmp_path), "a", "b")
 
 
@@ -150,3 +152,24 @@ def test_the_seeds_it_takes_are_those_of_scipy_stats(mean, comparisons, paired):
         n += 1
     difference = make_difference(mean, 0.2, deviation, paired)
     assert compare.seeds_to_decide(difference, comparisons) == n
+
+
+# Reading a folder
+
+def test_folder_without_runs(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(RunError, match="no run in it"):
+            compare.read_all(folder, [], {})
+    write_series(tmp_path, "lenet-lr0.2", [0.5])
+    assert compare.read_all(tmp_path, ["lenet"], {}) == (
+        {}, [f"{tmp_path}: no series lenet; there are lenet-lr0.2"])
+
+
+def test_a_folder_is_listed_once(tmp_path, monkeypatch):
+    """Its cost would grow with the square of its series."""
+    for name in ("a", "b", "c"):
+        write_series(tmp_path, name, [0.5])
+    listed, glob = [], Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *args: listed.append(args) or glob(*args))
+    found, _ = compare.read_all(tmp_path, [], {})
+    assert (list(found), len(listed)) == (["a", "b", "c"], 1)

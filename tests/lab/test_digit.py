@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw, ImageOps
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import own_digits
 
-from lab import evaluate
+from lab import checkpoints
 from lab.digit import STROKE, WEIGHTS, classify, fit, keep_digit, prepare, read_picture, to_grey
 
 
 @pytest.fixture(scope="module")
 def net():
-    return evaluate.read_net(WEIGHTS)
+    return checkpoints.read_net(WEIGHTS)
 
 
 @pytest.fixture

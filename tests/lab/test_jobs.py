@@ -65,7 +65,7 @@ def test_the_command_that_is_shown_can_be_given(small_idx, tmp_path, monkeypatch
                                                 folder, shown):
     """Quoted as every shell reads it, and only where it must be."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "probe", lambda recipe: 1.5)
+    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     argv = ["--device", "cpu", "--epochs", "1", "--data-dir", str(small_idx)]
     assert main.main([*argv, "--log-dir", folder]) == 0
     assert capsys.readouterr().out.endswith(f": python plot.py --log-dir {shown}\n")
@@ -80,7 +80,7 @@ def test_a_run_that_another_process_finishes_just_now_is_not_called_trained(
     read_finished, looks = runs.Run.read_finished, [{}]  # at the first look, not yet
     monkeypatch.setattr(runs.Run, "read_finished",
                         lambda run: looks.pop() if looks else read_finished(run))
-    monkeypatch.setattr(main, "train_run", None)
+    monkeypatch.setattr(runs.Run, "begin", None)
     assert main.main(argv) == 0
     out = capsys.readouterr().out
     assert "; --restart trains it again" in out

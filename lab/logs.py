@@ -1,0 +1,89 @@
+"""The logs of a folder, read back: a JSON and a CSV file for each run.
+
+runs.py writes them, and says what is in them. Reading them takes no torch.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from lab.command import RunError
+from lab.identity import describe_differences, find_differences
+
+KEYS = {"seed", "recipe", "data", "evaluated_on"}  # in every JSON and every checkpoint
+LOG_KEYS = KEYS | {"parameters", "final", "complete", "errors"}
+
+
+def read_log(path, defaults):
+    """The content of a run's JSON, its recipe completed; {} if it is missing or none of ours."""
+    try:
+        log = json.loads(path.read_text("utf-8"))
+        if log.keys() >= LOG_KEYS:
+            return {**log, "recipe": {**defaults, **log["recipe"]}}
+    except (OSError, ValueError, AttributeError, TypeError):
+        pass
+    return {}
+
+
+def find_logs(log_dir):
+    """The JSON files of a folder, unread and sorted: {series: [path, ...]}."""
+    found = {}
+    for path in sorted(Path(log_dir).glob("*-seed*.json")):
+        found.setdefault(path.stem.rpartition("-seed")[0], []).append(path)
+    return dict(sorted(found.items()))
+
+
+def read_series(paths, defaults):
+    """The runs of one series, from their JSON files, by seed: each its JSON and its "history".
+
+    Unfinished runs are among them. `history` is a list of dicts of numbers, one for each epoch.
+    Raises RunError if a file cannot be read, or if two runs differ in more than the seed.
+    """
+    found = sorted((read_run(path, defaults) for path in paths), key=lambda run: run["seed"])
+    series = paths[0].stem.rpartition("-seed")[0]
+    for run in found:
+        if differences := find_differences(run, found[0]):
+            raise RunError(
+                f"{paths[0].parent}: {series}-seed{run['seed']} and {series}-seed"
+                f"{found[0]['seed']} differ in {describe_differences(differences)}: "
+                "not averaged")
+    return found
+
+
+def read_run(path, defaults):
+    """What `path`, the JSON of a run, holds, and as "history" the rows of the CSV beside it."""
+    log, table = read_log(path, defaults), path.with_suffix(".csv")
+    if not log:
+        raise RunError(f"{path}: damaged, or not a log of main.py")
+    try:
+        rows = csv.DictReader(table.read_text("utf-8").splitlines())
+        if rows.fieldnames != list(log["final"]):
+            raise ValueError(f"its columns are {rows.fieldnames}")
+        history = [{key: float(value) for key, value in row.items()} for row in rows]
+        epochs = log["final"]["epoch"]  # while a run is trained, its CSV may be an epoch ahead
+        if len(history) != epochs and (log["complete"] or len(history) < epochs):
+            raise ValueError(f"{len(history)} epochs of {epochs}")
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{table}: cannot be read as a log of main.py: {error}") from None
+    return {**log, "history": history[:epochs]}
+
+
+# Words
+
+def count_errors(row, examples):
+    """Misread images in a row of the log, of `examples` that were measured."""
+    return round((1 - row["test_accuracy"]) * examples)
+
+
+def count_examples(run):
+    """How many images a run is measured on. For validation it is a sixth of the training images."""
+    size = run["data"][run["evaluated_on"]]["size"]
+    return size // 6 if run["evaluated_on"] == "validation" else size
+
+
+def spread(values, digits=2):
+    """Mean ± standard deviation (n - 1), as text."""
+    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{deviation}"

@@ -1,0 +1,288 @@
+"""What runs are called, by whatever way a user comes to the same settings or to others.
+
+    python -m pytest tests/lab/test_identity.py
+
+The probe is a number that the tests choose here.
+"""
+
+import dataclasses
+import gzip
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import main
+from lab import logs, options, runs
+from lab.command import RunError
+from lab.identity import name_series
+
+
+@pytest.fixture
+def train(small_idx, tmp_path, monkeypatch):
+    """Runs main.py for one epoch; returns the exit status."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(options, "DATA_DIR", small_idx)
+    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
+    edit(monkeypatch, epochs=1)
+    return lambda *argv: main.main(["--device", "cpu", *argv])
+
+
+def raise_interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def edit(monkeypatch, model="lenet", **changes):
+    """What a user does at the top of main.py."""
+    monkeypatch.setitem(main.RECIPES, model,
+                        dataclasses.replace(main.RECIPES[model], **changes))
+
+
+def read_names():
+    return {path.stem for path in Path("logs").glob("*.json")}
+
+
+def read_series(name):
+    return logs.read_series(logs.find_logs("logs")[name], main.DEFAULTS)
+
+
+def read_files():
+    return {path: path.read_bytes() for path in Path().glob("*/*")}
+
+
+@pytest.mark.parametrize(("argv", "changes"), [
+
+
+    (["--lr", "0.05"], {"lr": 0.05}),
+    (["--augment"], {"augment": True}),
+    (["--batch-size", "64", "--lr", "0.2"], {"lr": 0.2, "batch_size": 64}),
+    (["--bf16"], {"bf16": True}),
+])
+def test_same_identity_has_one_name_by_flag_and_by_editing(train, monkeypatch, argv, changes):
+    assert train() == 0
+    assert train(*argv) == 0
+    by_flag, files = read_names(), read_files()
+    with monkeypatch.context() as patch:
+        edit(patch, **changes)
+        assert train() == 0  # finished already
+        assert read_files() == files
+        for path in Path().glob("*/*-*-*"):
+            path.unlink()
+        assert train() == 0  # and by itself it takes the same name
+        assert read_names() == by_flag
+        assert len(by_flag) == 2
+    assert train(*argv) == 0
+    assert read_names() == by_flag
+
+
+def test_a_name_is_one_on_any_file_system():
+    """A field that a user added may hold what Windows forbids, or what leads into a folder."""
+    identity = {"model": "lenet", "evaluated_on": "test",
+                "recipe": {"lr": 1e30, "schedule": "cos:1/2", "betas": (0.9, 0.99)}}
+    assert name_series(identity, identity["recipe"], None, "größer") == (
+        "lenet-lr1e+30-schedulecos_1_2-betas_0.9__0.99_-größer")
+
+
+def test_finished_run_stays_byte_for_byte_when_the_recipe_is_edited(train, monkeypatch, capsys):
+    assert train("--seeds", "2") == 0
+    files = read_files()
+    edit(monkeypatch, lr=0.05, momentum=0.8)
+    assert train() == 0
+    assert read_names() == {"lenet-seed0", "lenet-seed1", "lenet-lr0.05-momentum0.8-seed0"}
+    assert files.items() <= read_files().items()
+    edit(monkeypatch, lr=0.1, momentum=0.9)
+    capsys.readouterr()
+    assert train() == 0
+    assert capsys.readouterr().out.startswith("lenet-seed0: finished, ")
+    assert len(read_names()) == 3
+
+
+def test_name_grows_until_it_is_free(train, monkeypatch):
+    assert train() == 0
+    edit(monkeypatch, lr=0.05)
+    assert train() == 0
+    edit(monkeypatch, warmup=None)  # differs from `lenet` in two fields
+    assert train() == 0
+    edit(monkeypatch, nesterov=False)
+    assert train("--lr", "0.1") == 0
+    edit(monkeypatch, lr=0.1, warmup=0.15, nesterov=True, momentum=0.5)
+    assert train("--lr", "0.05") == 0  # that name is taken
+    assert read_names() == {
+        "lenet-seed0", "lenet-lr0.05-seed0", "lenet-lr0.05-warmupNone-seed0",
+        "lenet-lr0.1-seed0", "lenet-lr0.05-momentum0.5-seed0"}
+
+
+def test_editing_while_a_run_is_unfinished_leaves_it_to_go_on(train, monkeypatch):
+    with monkeypatch.context() as patch:
+        edit(patch, epochs=2)
+        epochs = iter([main.train])
+        patch.setattr(main, "train", lambda *args: next(epochs, raise_interrupt)(*args))
+        assert train() == 130
+    assert train() == 0
+    assert read_names() == {"lenet-seed0", "lenet-epochs1-seed0"}
+    edit(monkeypatch, epochs=2)
+    assert train() == 0
+    assert json.loads(Path("logs/lenet-seed0.json").read_text())["complete"]
+
+
+def test_a_word_joins_the_name_and_is_its_own(train):
+    assert train("--name", "wider") == 0
+    assert train("--name", "wider", "--lr", "0.05", "--validate") == 0
+    assert read_names() == {"lenet-wider-seed0", "lenet-wider-lr0.05-validate-seed0"}
+    files = read_files()
+    assert train() == 0  # the same identity without a word: it has a name already
+    assert read_files() == files
+    assert train("--name", "again") == 0  # a word that is given is used
+    assert read_names() == {"lenet-wider-seed0", "lenet-wider-lr0.05-validate-seed0",
+                            "lenet-again-seed0"}
+
+
+def test_recipes_that_come_to_the_same_share_their_runs(train, monkeypatch, capsys):
+    edit(monkeypatch, "lenet_augment", epochs=1)
+    assert train("--model", "lenet_augment") == 0
+    capsys.readouterr()
+    assert train("--augment", "--seeds", "2") == 0
+    assert "lenet_augment-seed0: finished" in capsys.readouterr().out
+    assert read_names() == {"lenet_augment-seed0", "lenet_augment-seed1"}
+
+
+def test_checkpoints_of_another_log_folder_are_not_overwritten(train, monkeypatch):
+    assert train() == 0
+    files = read_files()
+    edit(monkeypatch, lr=0.05)
+    assert train("--log-dir", "other") == 0
+    assert {path.name for path in Path("other").iterdir()} == {
+        "lenet-lr0.05-seed0.csv", "lenet-lr0.05-seed0.json"}
+    assert files.items() <= read_files().items()
+
+
+@pytest.mark.parametrize(("stem", "folder"), [("train", "mnist"), ("t10k", "mnist"),
+                                              ("train", None)])
+def test_other_data_under_the_same_name_get_digits(train, small_idx, monkeypatch, stem, folder):
+    data = Path("mnist").absolute()
+    shutil.copytree(small_idx, data)
+    if folder is None:  # the repository's own data, changed
+        monkeypatch.setattr(options, "DATA_DIR", data)
+    assert train("--data-dir", "mnist", "--seeds", "2") == 0
+    files = read_files()
+    path = data / f"{stem}-images-idx3-ubyte.gz"
+    images = bytearray(gzip.decompress(path.read_bytes()))
+    images[-1] ^= 1  # one pixel, by the least amount
+    path.write_bytes(gzip.compress(images))
+    files.pop(Path("mnist") / path.name)
+    assert train("--data-dir", "mnist") == 0
+    assert files.items() <= read_files().items()
+    plain = f"lenet-{folder}" if folder else "lenet"
+    (name,) = read_names() - {f"{plain}-seed0", f"{plain}-seed1"}
+    assert re.fullmatch(rf"lenet-{folder or 'data'}_[0-9a-f]{{6}}-seed0", name)
+    assert train("--data-dir", "mnist") == 0
+    assert len(read_names()) == 3
+
+
+def test_other_code_is_refused_named_or_replaced(train, monkeypatch, capsys):
+    assert train("--seeds", "2") == 0
+    files = read_files()
+    monkeypatch.setattr(main, "probe", lambda *_: 1.5001)
+    for argv in ([], ["--seed", "1"], ["--seed", "7"]):
+        capsys.readouterr()
+        assert train(*argv) == 1
+        assert re.fullmatch(
+            r"main.py: lenet-seed[01] was trained by other code; --name WORD keeps both, "
+            r"--restart replaces it\n", capsys.readouterr().err)
+    assert read_files() == files
+    assert train("--name", "mine") == 0
+    assert files.items() <= read_files().items()
+    assert train("--seed", "1") == 0  # this code has a name now
+    assert read_names() == {"lenet-seed0", "lenet-seed1", "lenet-mine-seed0", "lenet-mine-seed1"}
+    for path in Path().glob("*/*mine*"):
+        path.unlink()
+    assert train("--restart") == 0
+    assert json.loads(Path("logs/lenet-seed0.json").read_text())["probe"] == 1.5001
+    capsys.readouterr()
+    assert train("--seed", "1") == 1  # which is still the other code's
+    assert "lenet-seed1 was trained by other code" in capsys.readouterr().err
+    with pytest.raises(RunError, match=r"lenet-seed1 and lenet-seed0 differ in probe"):
+        read_series("lenet")
+
+
+def test_rounding_is_not_other_code(train, monkeypatch):
+    assert train() == 0
+    files = read_files()
+    monkeypatch.setattr(main, "probe", lambda *_: 1.5 * (1 + 2e-6))
+    assert train() == 0
+    assert read_files() == files
+
+
+def test_name_that_another_recipe_took_in_the_meantime_is_left_to_it(train, monkeypatch, capsys):
+    original = main.train
+
+    def edited_and_run_elsewhere(*args):
+        with monkeypatch.context() as patch:
+            patch.setattr(main, "train", original)
+            edit(patch, lr=0.05)
+            assert train("--seed", "1") == 0
+        return original(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(main, "train", edited_and_run_elsewhere)
+        assert train() == 1
+    assert "lenet-seed0: another recipe has taken this name" in capsys.readouterr().err
+    assert read_names() == {"lenet-seed1"}
+    assert train() == 0
+    assert read_names() == {"lenet-seed1", "lenet-lr0.1-seed0"}
+
+
+# Logs of other times
+
+def rewrite(path, change):
+    summary = json.loads(path.read_text())
+    change(summary)
+    path.write_text(json.dumps(summary))
+
+
+def test_log_without_a_probe_and_a_later_field_counts(train, monkeypatch, capsys):
+    assert train() == 0
+
+    def age(summary):
+        del summary["probe"], summary["recipe"]["bf16"], summary["recipe"]["thickening"]
+
+    rewrite(Path("logs/lenet-seed0.json"), age)
+    checkpoint = torch.load("checkpoints/lenet-seed0.pt")
+    age(checkpoint)
+    torch.save(checkpoint, "checkpoints/lenet-seed0.pt")
+    capsys.readouterr()
+    assert train() == 0
+    assert "lenet-seed0: finished" in capsys.readouterr().out
+    assert train("--seed", "1") == 0
+    assert [run["seed"] for run in read_series("lenet")] == [0, 1]
+    Path("logs/lenet-seed0.json").unlink()
+    assert train() == 0
+    assert "lenet-seed0: all epochs are in checkpoints" in capsys.readouterr().out
+    edit(monkeypatch, thickening=0.5)  # not what it was made with
+    assert train() == 0
+    assert "lenet-thickening0.5-seed0" in read_names()
+
+
+def test_field_that_was_removed_counts_where_the_code_does_not_do_as_it_said(
+        train, monkeypatch, capsys):
+    assert train() == 0
+    path = Path("logs/lenet-seed0.json")
+    rewrite(path, lambda summary: summary["recipe"].update(smoothing=0.1))
+    assert train() == 0  # the probe says: the code does the same without
+    rewrite(path, lambda summary: summary.pop("probe"))
+    capsys.readouterr()
+    assert train() == 1
+    assert "was trained with other settings: smoothing (0.1 and None)" in capsys.readouterr().err
+
+
+def test_the_reports_runs_count_as_they_are(monkeypatch, tmp_path):
+    """Logs that were made before names, probes and some fields were as now."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs.Run, "begin", raise_interrupt)
+    report = str(Path(main.__file__).parent / "logs/report")
+    for argv in (["--seeds", "10"], ["--model", "lenet_reg"],
+                 ["--model", "mlp", "--validate", "--log-dir", f"{report}/validation"]):
+        assert main.main(["--log-dir", report, *argv]) == 0

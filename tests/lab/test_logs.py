@@ -1,0 +1,123 @@
+"""Logs, read back for all seeds, whole or broken.
+
+    python -m pytest tests/lab/test_logs.py
+"""
+
+import dataclasses
+import json
+import statistics
+
+import pytest
+
+import main
+from lab import logs, runs
+from lab.command import RunError
+from lab.identity import as_dict
+
+
+def write_run(folder, name, seed, accuracies, **changed):
+    """A complete run as main.py logs it; `changed` overrides parts of its summary."""
+    recipe = as_dict(dataclasses.replace(main.RECIPES["lenet"], epochs=len(accuracies)))
+    identity = {"model": "lenet", "seed": seed, "recipe": recipe, "evaluated_on": "test",
+               "data": {"train": {"size": 600}, "test": {"size": 200}}, **changed}
+    history = [{"epoch": epoch, "learning_rate": 0.1, "train_loss": 0.2, "train_accuracy": 0.9,
+                "test_loss": 0.3, "test_accuracy": accuracy, "seconds": 1.5}
+               for epoch, accuracy in enumerate(accuracies, 1)]
+    runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", identity, history,
+             {"errors": [[3, 1, 7, 0.5]]}, 61_706, [{}]).write_log()
+
+
+def read_series(folder, name):
+    return logs.read_series(logs.find_logs(folder)[name], {})
+
+
+def test_series_are_gathered_by_name_and_seed(tmp_path):
+    accuracies = {seed: 0.9 + seed / 1000 for seed in (0, 1, 2, 10)}  # "10" sorts before "2"
+    for seed, accuracy in accuracies.items():
+        write_run(tmp_path, "lenet-epochs2", seed, [0.5, accuracy])
+    write_run(tmp_path, "mlp", 0, [0.25])
+    (tmp_path / "notes.json").write_text("not a run")
+    assert list(logs.find_logs(tmp_path)) == ["lenet-epochs2", "mlp"]
+    series = {name: read_series(tmp_path, name) for name in ("lenet-epochs2", "mlp")}
+    assert [run["seed"] for run in series["lenet-epochs2"]] == [0, 1, 2, 10]
+    last = [run["history"][-1]["test_accuracy"] for run in series["lenet-epochs2"]]
+    assert last == list(accuracies.values())
+    assert statistics.mean(last) == pytest.approx(0.90325)
+    (run,) = series["mlp"]
+    assert run["final"]["test_accuracy"] == run["history"][0]["test_accuracy"] == 0.25
+    assert run["history"] == [{"epoch": 1, "learning_rate": 0.1, "train_loss": 0.2,
+                               "train_accuracy": 0.9, "test_loss": 0.3, "test_accuracy": 0.25,
+                               "seconds": 1.5}]
+    assert run["errors"] == [[3, 1, 7, 0.5]]
+
+
+def test_unfinished_runs_are_there_as_far_as_they_go(tmp_path):
+    write_run(tmp_path, "lenet", 0, [0.5, 0.6])
+    recipe = as_dict(dataclasses.replace(main.RECIPES["lenet"], epochs=2))
+    write_run(tmp_path, "lenet", 1, [0.5], recipe=recipe)
+    series = read_series(tmp_path, "lenet")
+    assert [(run["complete"], len(run["history"])) for run in series] == [(True, 2), (False, 1)]
+    with open(tmp_path / "lenet-seed1.csv", "a") as file:  # while it is trained, before the JSON
+        file.write("2,0.1,0.2,0.9,0.3,0.6,1.5\n")
+    assert len(read_series(tmp_path, "lenet")[1]["history"]) == 1
+
+
+@pytest.mark.parametrize(("changed", "words"), [
+    ({"recipe": {**as_dict(main.RECIPES["lenet"]), "epochs": 2, "lr": 0.05}},
+     ["lenet-seed0", "lenet-seed1", "lr", "0.05", "0.1"]),
+    ({"data": {"train": {"size": 600}, "test": {"size": 199}}}, ["lenet-seed1", "test", "199"]),
+    ({"evaluated_on": "validation"}, ["lenet-seed1", "validation"]),
+])
+def test_runs_that_differ_are_not_averaged(tmp_path, changed, words):
+    write_run(tmp_path, "lenet", 0, [0.5, 0.6])
+    write_run(tmp_path, "lenet", 1, [0.5, 0.6], **changed)
+    with pytest.raises(RunError) as caught:
+        read_series(tmp_path, "lenet")
+    message = str(caught.value)
+    assert all(word in message for word in words), message
+    assert "epochs" not in message  # what agrees is not blamed
+    assert "\n" not in message
+
+
+def test_only_the_series_asked_for_is_read(tmp_path):
+    write_run(tmp_path, "lenet", 0, [0.5])
+    write_run(tmp_path, "mlp", 0, [0.5])
+    (tmp_path / "mlp-seed0.csv").write_text("")
+    (tmp_path / "old-seed0.json").write_text("")
+    assert len(read_series(tmp_path, "lenet")) == 1
+
+
+@pytest.mark.parametrize(("suffix", "damage"), [
+    ("json", lambda content: b""),
+    ("json", lambda content: content[:100]),
+    ("json", lambda content: b"[1, 2]"),
+    ("json", lambda content: b'{"some": "other file"}'),
+    ("json", lambda content: b'{"final": {}}'),
+    ("json", lambda content: b"\xff" + content),
+    ("csv", lambda content: content.replace(b"0.5", b"half")),
+    ("csv", lambda content: b""),
+    ("csv", lambda content: content[: content.index(b"2,0.1")]),  # a row is gone
+    ("csv", lambda content: content[:-12]),  # within the last row
+    ("csv", lambda content: content[:-1] + b",7\n"),
+    ("csv", lambda content: b"\xff" + content),
+    ("csv", None),
+])
+def test_broken_log_is_named(tmp_path, suffix, damage):
+    write_run(tmp_path, "lenet", 0, [0.5, 0.6])
+    path = tmp_path / f"lenet-seed0.{suffix}"
+    if damage:
+        path.write_bytes(damage(path.read_bytes()))
+    else:
+        path.unlink()
+    with pytest.raises(RunError) as caught:
+        read_series(tmp_path, "lenet")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_summary_of_a_missing_or_foreign_file_is_empty(tmp_path):
+    path = tmp_path / "lenet-seed0.json"
+    assert logs.read_log(path, {}) == {}
+    for content in ("", "{", "3", json.dumps({"model": "lenet"})):
+        path.write_text(content)
+        assert logs.read_log(path, {}) == {}
