@@ -18,7 +18,6 @@ why, and the exit status is 1. The same logs and library versions give the same 
 
 import io
 import math
-import sys
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -260,15 +259,13 @@ def parse(argv):
 
 
 def execute(argv):
-    """Draws the figures. Returns the exit status: 1 if a series or a figure was left out."""
+    """Draws the figures. Yields a line for each reason why something is left out."""
     args = parse(argv)
     everything, complaints = read_all(args.log_dir, args.names, DEFAULTS)
     if everything:
         complaints += draw_all(list_figures(
             everything, [args.log_dir, args.checkpoint_dir], args.data_dir), args.out)
-    for complaint in complaints:
-        print(f"plot.py: {complaint}", file=sys.stderr)
-    return 1 if complaints else 0
+    yield from complaints
 
 
 def main(argv=None):

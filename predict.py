@@ -9,7 +9,6 @@ README says how far you can trust the answers.
 """
 
 import io
-import sys
 from pathlib import Path
 
 from lab import checkpoints, command
@@ -29,8 +28,8 @@ def parse(argv):
 
 
 def execute(argv):
-    """Reads the pictures of the command line. Returns the exit status, 1 if any of them failed."""
-    args, status = parse(argv), 0
+    """Reads the pictures of the command line. Yields a line for each that cannot be read."""
+    args = parse(argv)
     net = checkpoints.read_net(args.weights)
     for path in args.pictures:
         try:
@@ -42,11 +41,10 @@ def execute(argv):
                 picture.save(buffer := io.BytesIO(), "PNG")
                 shown = path.with_name(path.name + ".mnist.png")
                 command.write_atomically(shown, buffer.getvalue())
-        except (PictureError, RunError) as error:
-            fault = f"{path}: {error}" if isinstance(error, PictureError) else error
-            print(f"predict.py: {fault}", file=sys.stderr)
-            status = 1
-    return status
+        except PictureError as error:
+            yield f"{path}: {error}"
+        except RunError as error:
+            yield error
 
 
 def main(argv=None):

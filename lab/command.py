@@ -124,12 +124,16 @@ def emulates_bf16(device):
 
 
 def exit_status(script, work, argv, failures, stopped="stopped"):
-    """Calls work(argv) and returns the exit status; a fault becomes one line on stderr.
+    """Calls work(argv) and returns the exit status; each fault becomes one line on stderr.
 
-    failures: the exceptions whose message is that line. stopped: the line for Ctrl-C and SIGTERM.
+    work may yield the lines of faults after which it goes on. failures: exceptions that end it,
+    with the line as their message. stopped: the line for Ctrl-C and SIGTERM.
     """
+    status = 0
     try:
-        return work(sys.argv[1:] if argv is None else argv) or 0
+        for fault in work(sys.argv[1:] if argv is None else argv) or ():
+            print(f"{script}: {fault}", file=sys.stderr)
+            status = 1
     except SystemExit as stop:
         return stop.code
     except failures as error:
@@ -138,6 +142,7 @@ def exit_status(script, work, argv, failures, stopped="stopped"):
     except KeyboardInterrupt as stop:
         print(f"{script}: {stopped}", file=sys.stderr)
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+    return status
 
 
 def start(main):
