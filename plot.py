@@ -250,7 +250,7 @@ def parse(argv):
             ("--checkpoint-dir", Path("checkpoints"), "default: checkpoints"),
             ("--data-dir", DATA_DIR, "default: MNIST, in data/"),
             ("--out", None, "default: img; for a folder in logs, the same folder in img")):
-        parser.add_argument(flag, type=Path, default=default, metavar="DIR", help=words)
+        parser.add_argument(flag, type=command.path, default=default, metavar="DIR", help=words)
     args = parser.parse_args(argv)
     if args.out is None:
         logs, ours = Path("logs").resolve(), args.log_dir.resolve()

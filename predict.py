@@ -9,7 +9,6 @@ README says how far you can trust the answers.
 """
 
 import io
-from pathlib import Path
 
 from lab import checkpoints, command
 from lab.command import RunError
@@ -18,9 +17,9 @@ from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
 
 def parse(argv):
     parser = command.Parser("predict.py", __doc__)
-    parser.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE",
+    parser.add_argument("pictures", nargs="+", type=command.path, metavar="PICTURE",
                         help="an image file of any format, with one digit")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE",
+    parser.add_argument("--weights", type=command.path, default=WEIGHTS, metavar="FILE",
                         help="a checkpoint of main.py; default: lenet_record of the report")
     parser.add_argument("--show", action="store_true",
                         help="write what the net saw next to each picture: <file>.mnist.png")

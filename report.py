@@ -20,7 +20,7 @@ def parse(argv):
     parser = command.Parser("report.py", __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME",
                         help="series: each later one is compared with the first; default: all")
-    parser.add_argument("--log-dir", type=Path, default=Path("logs"), metavar="DIR",
+    parser.add_argument("--log-dir", type=command.path, default=Path("logs"), metavar="DIR",
                         help="default: logs")
     args = parser.parse_args(argv)
     if len(args.names) == 1:

@@ -40,6 +40,14 @@ def whole(low, high):
     return convert
 
 
+def path(text):
+    """A type of argument: a path; ~ is the user's home, also where the shell left it as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"{text}: no such user") from None
+
+
 def word(text):
     """A type of argument: letters, digits and _, which can be part of a file's name."""
     if not re.fullmatch(r"\w+", text):

@@ -7,7 +7,6 @@ import argparse
 import math
 import re
 from dataclasses import fields, replace
-from pathlib import Path
 
 from dataset import DATA_DIR
 from lab import command
@@ -66,9 +65,9 @@ def make_parser(doc, recipes):
     add("--bf16", action=argparse.BooleanOptionalAction, help="forward pass in bfloat16")
     add = parser.add_argument_group("where").add_argument
     add("--device", type=command.device, default="auto", metavar="auto|cpu|cuda|mps|...")
-    add("--data-dir", type=Path, default=DATA_DIR, metavar="DIR", help="default: data")
-    add("--log-dir", type=Path, default="logs", metavar="DIR", help="default: logs")
-    add("--checkpoint-dir", type=Path, default="checkpoints", metavar="DIR",
+    add("--data-dir", type=command.path, default=DATA_DIR, metavar="DIR", help="default: data")
+    add("--log-dir", type=command.path, default="logs", metavar="DIR", help="default: logs")
+    add("--checkpoint-dir", type=command.path, default="checkpoints", metavar="DIR",
         help="default: checkpoints")
     return parser
 

@@ -5,16 +5,24 @@
 The faults of whole commands are in test_faults.py.
 """
 
+import argparse
+import contextlib
 import errno
 import io
 import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from lab import command
+import draw
+import main
+import plot
+import predict
+import report
+from lab import command, options
 
 
 @pytest.mark.parametrize(("encoding", "printed"), [
@@ -160,3 +168,27 @@ def test_folder_is_made_with_its_parents(tmp_path):
     with pytest.raises(command.RunError, match=r"file.c: "):
         command.make_folder(tmp_path / "file" / "c")
     assert (tmp_path / "a" / "b").is_dir()
+
+
+# Arguments
+
+def test_a_path_may_begin_at_home(monkeypatch, tmp_path):
+    """As in --log-dir=~/runs, which most shells pass on unchanged."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert command.path("~/runs") == tmp_path / "runs"
+    assert command.path("runs/~") == Path("runs/~")
+    with pytest.raises(argparse.ArgumentTypeError, match="~nobody-of-that-name: no such user"):
+        command.path("~nobody-of-that-name")
+
+
+@pytest.mark.parametrize("parse", [
+    lambda argv: options.parse(argv, main.__doc__, main.RECIPES)[0], plot.parse, report.parse,
+    lambda argv: predict.parse(["x.png", *argv]), draw.parse])
+def test_every_flag_that_takes_a_path_takes_one_at_home(parse, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for flag in ("log-dir", "data-dir", "checkpoint-dir", "out", "weights"):
+        with contextlib.suppress(SystemExit):  # the script has no such flag
+            args = parse([f"--{flag}=~/x"])
+            assert getattr(args, flag.replace("-", "_")) == tmp_path / "x"
