@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 import dataset
@@ -76,11 +77,16 @@ def test_there_are_commands_to_run():
 
 
 def test_python_of_the_readme(workplace, monkeypatch):
-    """The snippet that loads weights."""
+    """The snippets that load weights, and that use the Dataset with torchvision's transforms."""
     assert main.main(["--epochs", "1", "--data-dir", str(workplace)]) == 0
     trained = next(Path("checkpoints").glob("*.pt"))
-    code = re.search(r"```python\n(import torch\n.+?)```", README, re.DOTALL)[1]
+    loading, using = re.findall(r"```python\n(import torch\n.+?)```", README, re.DOTALL)
     shutil.copy(trained, "checkpoints/lenet-seed0.pt")
     namespace = {}
-    exec(code, namespace)
+    exec(loading, namespace)
     assert sum(p.numel() for p in namespace["net"].parameters()) == 61_706
+    exec(using, namespace)
+    images, labels = namespace["images"], namespace["labels"]  # the last batch
+    assert images.shape == (60_000 % 128, 1, 32, 32)
+    assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+    assert images.mean() == pytest.approx(0, abs=0.3)
