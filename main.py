@@ -24,7 +24,7 @@ from dataset import DataError, Distortion, Transform, load_data, make_loader
 from lab import command, jobs, options
 from lab.command import RunError
 from lab.identity import as_dict
-from lab.probe import probe
+from lab.probe import digest_code, probe
 from lab.runs import find_runs
 
 # What can be set
@@ -181,11 +181,11 @@ def execute(argv):
     transforms = make_transforms(recipe)
     train_set, test_set, data = load_data(args.data_dir, *transforms, args.validate, args.device)
     identity = {"model": args.model, "recipe": as_dict(recipe), "data": data,
-                "evaluated_on": "validation" if args.validate else "test",
-                "probe": probe(recipe, transforms, train_run)}
-    jobs.train_all(
-        find_runs(args, identity, changed, DEFAULTS),
-        lambda run: train_run(run, recipe, train_set, test_set, args.device), args, __file__, argv)
+                "evaluated_on": "validation" if args.validate else "test", "code": digest_code()}
+    runs = find_runs(args, identity, changed, DEFAULTS,
+                     lambda: probe(recipe, transforms, train_run))
+    jobs.train_all(runs, lambda run: train_run(run, recipe, train_set, test_set, args.device),
+                   args, __file__, argv)
 
 
 def main(argv=None):

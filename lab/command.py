@@ -50,8 +50,8 @@ def path(text):
 
 def word(text):
     """A type of argument: letters, digits and _, which can be part of a file's name."""
-    if not re.fullmatch(r"\w+", text):
-        raise argparse.ArgumentTypeError(f"{text}: must be letters, digits and _")
+    if not re.fullmatch(r"\w{1,60}", text):
+        raise argparse.ArgumentTypeError(f"{text}: must be at most 60 letters, digits and _")
     return text
 
 
@@ -104,7 +104,7 @@ def write_atomically(path, content, outdated=()):
         blamed = path
         replace(temporary, path)
     except OSError as error:
-        raise RunError(f"{blamed}: cannot be written: {error.strerror}") from None
+        raise RunError(f"{blamed}: cannot be written: {error.strerror}") from error
     finally:
         remove(temporary)
 

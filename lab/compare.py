@@ -27,11 +27,13 @@ def read_all(log_dir, names, defaults):
     """Reads the series in `names`, or all series of the folder if there are no names.
 
     defaults: completes the recipes of logs that are older than a field.
-    Returns {name: [run, ...]}, and a line for each series that cannot be read. Raises RunError if
-    the folder has no run.
+    Returns {name: [run, ...]}, and a line for each series or file that is left out. Raises RunError
+    if the folder has no run.
     """
-    found, complaints = {}, []
-    if not (there := find_logs(log_dir)):
+    there, others = find_logs(log_dir)
+    found, complaints = {}, [] if names else [
+        f"{path}: passed over, since runs are called <series>-seed<seed>" for path in others]
+    if not there:
         raise RunError(f"{log_dir}: no run in it; python main.py makes one")
     for name in names or there:
         try:

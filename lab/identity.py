@@ -1,9 +1,8 @@
 """What a run is, and what it is called. Nothing here reads or writes a file.
 
 The identity of a run is its recipe, its data, what it is measured on, its seed, and what the code
-makes of the recipe (the probe, see probe.py). The runs of a series differ in the seed alone. They
-are called `<series>-seed<seed>`. In one folder an identity has one name, and no other identity
-gets that name.
+makes of the recipe (see probe.py). The runs of a series differ in the seed alone. They are called
+`<series>-seed<seed>`. In one folder an identity has one name, and no other identity gets that name.
 """
 
 import json
@@ -12,42 +11,51 @@ import re
 import zlib
 from dataclasses import asdict
 
+from dataset import Distortion
 from lab.command import RunError
 
 PROBE_TOLERANCE = 1e-5  # relative; rounding on other machines moves a probe by some 1e-7
 
 
 def as_dict(recipe):
-    """A Recipe as a log holds it: the net is the name of its class."""
-    return {**asdict(recipe), "net": recipe.net.__name__}
+    """A Recipe as a log gives it back: classes by their names, tuples as lists."""
+    return json.loads(json.dumps(asdict(recipe), default=lambda x: getattr(x, "__name__", str(x))))
 
 
 def find_differences(theirs, ours):
     """{what: (their value, our value)}, all that differs between two runs, apart from the seed.
 
-    A missing probe agrees with any other; old logs have none.
+    Code that is not known is not the same as any other. Two old logs that both know neither code
+    nor probe are told apart by their settings alone.
     """
     one, other = ({**run["recipe"], "evaluated_on": run["evaluated_on"], **run["data"]}
                   for run in (theirs, ours))
-    probes = theirs.get("probe"), ours.get("probe")
-    known = None not in probes
-    same_code = known and math.isclose(*probes, rel_tol=PROBE_TOLERANCE)
-    # A field that was removed from Recipe does not count if the code does the same without it.
-    keys = one.keys() & other.keys() if same_code else {**one, **other}
-    found = {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
-    return found if same_code or not known else {**found, "probe": probes}
+    codes, probes = ([run.get(key) for run in (theirs, ours)] for key in ("code", "probe"))
+    same_probe = None not in probes and math.isclose(*probes, rel_tol=PROBE_TOLERANCE)
+    # A field that was removed from Recipe does not count if the code does the same without it. Nor
+    # does the name of a class that does the same.
+    keys = (one.keys() & other.keys()) - {"net"} if same_probe else one.keys() | other.keys()
+    if not (one.get("augment") or other.get("augment")):
+        keys = keys - set(Distortion.bounds)  # they do nothing
+    found = {key: (one.get(key), other.get(key)) for key in {**one, **other}
+             if key in keys and one.get(key) != other.get(key)}
+    same_code = same_probe or (codes[0] == codes[1] and (codes[0] or probes == [None, None]))
+    return found if same_code else {**found, "probe": tuple(probes)}
 
 
 def describe_differences(differences):
     """What `find_differences` found, in words."""
-    return ", ".join(f"{key} ({their} and {our})" for key, (their, our) in differences.items())
+    return ", ".join("the code" if key == "probe" else f"{key} ({their} and {our})"
+                     for key, (their, our) in differences.items())
 
 
 def explain_refusal(name, differences):
     """A RunError: the name belongs to another run, which differs in `differences`."""
-    how = ("by other code" if differences.keys() == {"probe"}
-           else f"with other settings: {describe_differences(differences)}")
-    return RunError(f"{name} was trained {how}; --name WORD keeps both, --restart replaces it")
+    if differences.keys() != {"probe"}:
+        return RunError(f"{name} was trained with other settings: "
+                        f"{describe_differences(differences)}; --name WORD keeps both")
+    how = "code that its log does not tell" if differences["probe"][0] is None else "other code"
+    return RunError(f"{name} was trained by {how}; --name WORD keeps both, --restart replaces it")
 
 
 def name_series(identity, fields, word, folder):
@@ -71,11 +79,11 @@ def choose_name(identity, logged, read_saved, seeds, fields, word="", folder="",
 
     logged: {series: {seed: run}}, the logs of the folder. read_saved(name): the content of the
     checkpoint of that name, or None. seeds: those that are to be trained.
-    Raises RunError if no name can tell the two apart, since only the code differs; with `restart`
-    the name is taken over.
+    Raises RunError if no name can tell the two apart. If only the code differs, `restart` takes
+    the name over.
     """
     plain = name_series(identity, fields, word, folder)
-    own = [(run.get("probe") is None, series != plain, series)
+    own = [(series != plain, series)
            for series, members in logged.items() for run in members.values()
            if not find_differences(run, identity)
            and (not word or f"{series}-".startswith(f"{identity['model']}-{word}-"))]

@@ -5,6 +5,8 @@ runs.py writes them, and says what is in them. Reading them takes no torch.
 
 import csv
 import json
+import re
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,28 @@ from lab.identity import describe_differences, find_differences
 
 KEYS = {"seed", "recipe", "data", "evaluated_on"}  # in every JSON and every checkpoint
 LOG_KEYS = KEYS | {"parameters", "final", "complete", "errors"}
+NAME = re.compile(r"(.+)-seed(0|[1-9]\d*)\.json")  # (series, seed)
+
+
+def find_logs(log_dir):
+    """The JSON files of a folder, unread: {series: [path, ...]}, and a list of what is passed over.
+
+    A run has a name of the form `<series>-seed<seed>`, so that no copy counts as another run.
+    Hidden files do not count, and are not in the list either.
+    """
+    found, others = {}, []
+    for path in sorted(Path(log_dir).glob("[!.]*-seed*.json")):
+        if match := NAME.fullmatch(path.name):
+            found.setdefault(match[1], []).append(path)
+        else:
+            others.append(path)
+    return dict(sorted(found.items())), others
 
 
 def read_log(path, defaults):
     """The content of a run's JSON, its recipe completed; {} if it is missing or none of ours."""
     try:
-        log = json.loads(path.read_text("utf-8"))
+        log = json.loads(path.read_text("utf-8-sig"))
         if log.keys() >= LOG_KEYS:
             return {**log, "recipe": {**defaults, **log["recipe"]}}
     except (OSError, ValueError, AttributeError, TypeError):
@@ -27,12 +45,29 @@ def read_log(path, defaults):
     return {}
 
 
-def find_logs(log_dir):
-    """The JSON files of a folder, unread and sorted: {series: [path, ...]}."""
-    found = {}
-    for path in sorted(Path(log_dir).glob("*-seed*.json")):
-        found.setdefault(path.stem.rpartition("-seed")[0], []).append(path)
-    return dict(sorted(found.items()))
+def read_run(path, defaults):
+    """What `path`, the JSON of a run, holds, and as "history" the rows of the CSV beside it.
+
+    Raises RunError if one of the two cannot be read, or is of another seed than its name says.
+    """
+    log, table = read_log(path, defaults), path.with_suffix(".csv")
+    if not log:
+        raise RunError(f"{path}: damaged, or not a log of main.py")
+    if str(log["seed"]) != NAME.fullmatch(path.name)[2]:
+        raise RunError(f"{path}: its name says another seed than its content, {log['seed']}")
+    try:
+        # A spreadsheet may have saved the table again, with a mark at its beginning.
+        rows = csv.DictReader(table.read_text("utf-8-sig").splitlines())
+        if rows.fieldnames != list(log["final"]):
+            raise ValueError(f"its columns are {rows.fieldnames}")
+        history = [{key: float(value) for key, value in row.items()} for row in rows]
+        epochs = log["final"]["epoch"]  # while a run is trained, its CSV may be an epoch ahead
+        if len(history) != epochs and (log["complete"] or len(history) < epochs):
+            raise ValueError(f"{len(history)} epochs of {epochs}")
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{table}: cannot be read as a log of main.py: {error}; if its checkpoint "
+                       "is there, the command that trained it writes it anew") from None
+    return {**log, "history": history[:epochs]}
 
 
 def read_series(paths, defaults):
@@ -42,32 +77,17 @@ def read_series(paths, defaults):
     Raises RunError if a file cannot be read, or if two runs differ in more than the seed.
     """
     found = sorted((read_run(path, defaults) for path in paths), key=lambda run: run["seed"])
-    series = paths[0].stem.rpartition("-seed")[0]
+    series = NAME.fullmatch(paths[0].name)[1]
+    kinds = {}  # the first run of each kind: most series have one kind
     for run in found:
-        if differences := find_differences(run, found[0]):
+        what = [run.get(key) for key in ("recipe", "data", "evaluated_on", "code", "probe")]
+        kinds.setdefault(json.dumps(what, sort_keys=True), run)
+    for one, other in combinations(kinds.values(), 2):
+        if differences := find_differences(other, one):
             raise RunError(
-                f"{paths[0].parent}: {series}-seed{run['seed']} and {series}-seed"
-                f"{found[0]['seed']} differ in {describe_differences(differences)}: "
-                "not averaged")
+                f"{paths[0].parent}: {series}-seed{other['seed']} and {series}-seed{one['seed']} "
+                f"differ in {describe_differences(differences)}: not averaged")
     return found
-
-
-def read_run(path, defaults):
-    """What `path`, the JSON of a run, holds, and as "history" the rows of the CSV beside it."""
-    log, table = read_log(path, defaults), path.with_suffix(".csv")
-    if not log:
-        raise RunError(f"{path}: damaged, or not a log of main.py")
-    try:
-        rows = csv.DictReader(table.read_text("utf-8").splitlines())
-        if rows.fieldnames != list(log["final"]):
-            raise ValueError(f"its columns are {rows.fieldnames}")
-        history = [{key: float(value) for key, value in row.items()} for row in rows]
-        epochs = log["final"]["epoch"]  # while a run is trained, its CSV may be an epoch ahead
-        if len(history) != epochs and (log["complete"] or len(history) < epochs):
-            raise ValueError(f"{len(history)} epochs of {epochs}")
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{table}: cannot be read as a log of main.py: {error}") from None
-    return {**log, "history": history[:epochs]}
 
 
 # Words

@@ -15,8 +15,10 @@ from lab.identity import as_dict
 
 # The fields that a flag can change: type, condition, the condition in words, and the help.
 FLAGS = {
-    "epochs": (int, lambda x: x >= 1, "a whole number of at least 1", "passes over the images"),
-    "batch_size": (int, lambda x: x >= 1, "a whole number of at least 1", "images a step"),
+    "epochs": (int, lambda x: 1 <= x < 2**31, "a whole number of at least 1, below 2**31",
+               "passes over the images"),
+    "batch_size": (int, lambda x: 1 <= x < 2**31, "a whole number of at least 1, below 2**31",
+                   "images a step"),
     "lr": (float, lambda x: 0 < x < math.inf, "finite and above 0", "learning rate, at its peak"),
     "momentum": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "of SGD"),
     "weight_decay": (float, lambda x: 0 <= x < math.inf, "finite and at least 0", "L2"),
@@ -56,6 +58,7 @@ def make_parser(doc, recipes):
     add("--jobs", type=command.whole(1, 999), default=1, metavar="N", help="seeds at a time")
     add("--validate", action="store_true", help="measure on held-out training images (a sixth)")
     add("--name", type=command.word, metavar="WORD", help="joins the run's name: for edited code")
+    add("--child", help=argparse.SUPPRESS)  # the series of a process that --jobs starts
     add("--restart", action="store_true", help="train from the beginning, also a finished run")
     add = parser.add_argument_group("hyperparameters (default: the recipe's)").add_argument
     for field, (kind, _, _, words) in FLAGS.items():
@@ -95,6 +98,15 @@ def parse(argv, doc, recipes):
         if field in changed:
             parser.error(message)
         raise RunError(f"recipe {args.model}: {message}")
-    foreign = args.data_dir.resolve() != DATA_DIR.resolve()
-    args.folder = re.sub(r"\W+", "_", args.data_dir.resolve().name) * foreign
+    args.folder = name_folder(args.data_dir)
     return args, recipe, changed
+
+
+def name_folder(data_dir):
+    """What a data folder adds to a run's name: nothing if it is the bundled MNIST."""
+    path = data_dir.resolve()
+    if path == DATA_DIR.resolve():
+        return ""
+    if path.name.lower() in ("raw", "data", "dataset"):  # as in FashionMNIST/raw: the parent tells
+        path = path.parent
+    return re.sub(r"\W+", "_", path.name)

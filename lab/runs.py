@@ -12,20 +12,21 @@ import contextlib
 import io
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from lab import command
 from lab.checkpoints import blaming, read_checkpoint
-from lab.command import RunError, remove, write_atomically
+from lab.command import RunError, write_atomically
 from lab.evaluate import examine
 from lab.identity import choose_name, explain_refusal, find_differences
-from lab.logs import count_errors, count_examples, find_logs, read_log
+from lab.locks import lock
+from lab.logs import count_errors, count_examples, find_logs, read_log, read_run
 
-BUSY = "another process is training it"
+EDITED = "model.py, dataset.py or main.py was edited since, but the probe finds no difference"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Run:
     parameters: int = 0
     environments: list = field(default_factory=list)  # the first, then those it was resumed in
     restart: bool = False  # train it from the beginning, whatever there is
+    edited: bool = False  # whether what there is was trained by code that has been edited since
+    held: bool = False  # whether another program keeps the log from being written
+    tell: Callable = print  # what to do with a line for the user
+    tell_epoch: Callable = print  # the same, for the line after an epoch
 
     def __post_init__(self):
         self.csv, self.json = (
@@ -67,23 +72,9 @@ class Run:
     def epochs(self):
         return self.identity["recipe"]["epochs"]
 
-    @contextlib.contextmanager
     def lock(self):
-        """Keeps other processes off this run until the block or this process ends.
-
-        Raises RunError if another process has the lock.
-        """
-        with contextlib.ExitStack() as stack:
-            for folder in {file.parent.resolve() for file in (self.json, self.checkpoint)}:
-                path = folder / f"{self.name}.lock"
-                try:
-                    stack.enter_context(FileLock(path, timeout=0))
-                except Timeout:
-                    raise RunError(f"{self.name}: {BUSY}") from None
-                except OSError as error:
-                    raise RunError(f"{path}: cannot be locked: {error.strerror}") from None
-                stack.callback(remove, path)  # before it is released: then it is still ours
-            yield
+        """Keeps other processes off this run while the block runs. Raises Busy and RunError."""
+        return lock(self.name, (self.place.log_dir, self.place.checkpoint_dir), self.tell)
 
     def check(self, other, path):
         """Raises RunError if `other`, read from `path`, is not this run."""
@@ -91,17 +82,24 @@ class Run:
             raise explain_refusal(self.name, found)
         if other["seed"] != self.seed:
             raise RunError(f"{path}: is of seed {other['seed']}, not {self.seed}")
+        self.edited = other.get("code") != self.identity.get("code")
 
     def read_finished(self):
-        """The content of its JSON if the run is finished and its log whole, else {}.
+        """The content of its log if the run is finished, else {}.
 
-        Raises RunError if the files are of another run.
+        A log that cannot be read is not finished: the checkpoint rules, and it is written anew.
+        Raises RunError if it is of another run, or cannot be read and there is no checkpoint.
         """
         log = read_log(self.json, self.place.defaults)
-        if not (log.get("complete") and self.csv.exists()):
+        if not log.get("complete"):
             return {}
         self.check(log, self.json)
-        return log
+        try:
+            return read_run(self.json, self.place.defaults)
+        except RunError:
+            if self.checkpoint.exists():
+                return {}
+            raise
 
     def begin(self, model, optimizer, images, device):
         """Says what is trained where, and loads the checkpoint if there is one to resume from.
@@ -110,12 +108,12 @@ class Run:
         """
         self.parameters = sum(p.numel() for p in model.parameters())
         self.environments = [command.environment(device)]
-        print(f"{self.name}: {type(model).__name__}, {self.parameters:,} parameters, {images:,} "
-              f"images, {device}, {torch.get_num_threads()} thread(s)")
+        self.tell(f"{self.name}: {type(model).__name__}, {self.parameters:,} parameters, "
+                  f"{images:,} images, {device}, {torch.get_num_threads()} thread(s)")
         if self.identity["recipe"]["bf16"] and command.emulates_bf16(device):
-            print(f"{self.name}: this CPU emulates bfloat16; --no-bf16 would be faster")
+            self.tell(f"{self.name}: this CPU emulates bfloat16; --no-bf16 would be faster")
         if not self.restart and self.checkpoint.exists():
-            print(self.restore(model, optimizer))
+            self.tell(self.restore(model, optimizer))
 
     def restore(self, model, optimizer):
         """Loads the checkpoint into model, optimizer and this run; returns a line about it.
@@ -127,6 +125,12 @@ class Run:
         with blaming(self.checkpoint):
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
+            for weight, state in optimizer.state.items():
+                momentum = state.get("momentum_buffer")
+                if momentum is not None and momentum.shape != weight.shape:
+                    # The fused step does not look: it would write beyond the end of the buffer.
+                    raise ValueError(f"a momentum of {tuple(momentum.shape)} for a weight of "
+                                     f"{tuple(weight.shape)}")
             self.history = saved["history"]
             self.answers = {key: saved[key] if key == "errors" else saved.get(key, [])
                             for key in ("errors", "calibration")}  # older ones lack the latter
@@ -143,8 +147,10 @@ class Run:
             environments.append({"after_epoch": done, **here})
             line += (f"; not bit-identical to an unstopped run, since it has another "
                      f"{', '.join(changed)} now")
+        if self.edited:
+            line += f"; {EDITED}"
         self.environments = environments
-        self.write_log()
+        self.update_log()
         return line
 
     def record(self, model, optimizer, logits, labels, **row):
@@ -170,12 +176,26 @@ class Run:
                     "optimizer": optimizer.state_dict(), "history": self.history,
                     **self.answers}, buffer := io.BytesIO())
         write_atomically(self.checkpoint, buffer.getvalue(), outdated)
-        self.write_log()
-        print(describe_epoch(self))
+        self.update_log()
+        self.tell_epoch(describe_epoch(self))
+
+    def update_log(self):
+        """Writes the log. While the run is unfinished, this may fail where a file is held open.
+
+        On Windows a spreadsheet does that. The checkpoint is written, and the log follows.
+        """
+        try:
+            self.write_log()
+        except RunError as error:
+            if len(self.history) == self.epochs or not isinstance(error.__cause__, PermissionError):
+                raise
+            if not self.held:
+                self.tell(f"{error}; training continues, the log follows when it can be written")
+            self.held = True
 
     def check_name(self):
         """Raises RunError if another recipe has taken the name of the series meanwhile."""
-        for path in find_logs(self.place.log_dir).get(self.series, []):
+        for path in find_logs(self.place.log_dir)[0].get(self.series, []):
             other = read_log(path, self.place.defaults)
             if other and find_differences(other, self.identity).keys() - {"probe"}:
                 raise RunError(f"{self.name}: another recipe has taken this name meanwhile; "
@@ -209,17 +229,18 @@ def describe_epoch(run):
             f"  {row['seconds']:.1f} s")
 
 
-def find_runs(args, identity, changed, defaults):
+def find_runs(args, identity, changed, defaults, compute_probe):
     """The runs that a command line of main.py asks for, a list; makes their folders.
 
-    identity: without a seed. changed: the recipe's fields that flags changed. defaults: see
-    Place. Raises RunError if they cannot have a name, or the folders cannot be made.
+    identity: without seed and probe. changed: the recipe's fields that flags changed. defaults:
+    see Place. compute_probe(): called if no log of equal settings and equal code tells the probe.
+    Raises RunError if the runs cannot have a name, or the folders cannot be made.
     """
     place = Place(args.log_dir, args.checkpoint_dir, defaults)
     for folder in (place.log_dir, place.checkpoint_dir):
         command.make_folder(folder)
     logged = {}
-    for series, paths in find_logs(place.log_dir).items():
+    for series, paths in find_logs(place.log_dir)[0].items():
         logs = [log for path in paths if (log := read_log(path, defaults))]
         logged[series] = {log["seed"]: log for log in logs}
 
@@ -228,8 +249,20 @@ def find_runs(args, identity, changed, defaults):
         with contextlib.suppress(RunError):  # a damaged one is refused when it is restored
             return read_checkpoint(path, defaults) if path.exists() else None
 
+    probes = [log["probe"] for members in logged.values() for log in members.values()
+              if all(log.get(key) == identity[key] for key in ("code", "recipe"))]
+    identity = {**identity, "probe": probes[0] if probes else compute_probe()}
     seeds = range(args.seeds) if args.seeds else [args.seed or 0]
-    series = choose_name(identity, logged, read_saved, seeds, changed, args.name,
-                         args.folder, args.restart)
+    try:
+        series = args.child or choose_name(identity, logged, read_saved, seeds, changed, args.name,
+                                           args.folder, args.restart)
+    except OSError as error:  # the name is too long
+        raise RunError(f"{error.filename}: {error.strerror}") from None
+    if not args.child and series not in logged:
+        for other, members in logged.items():
+            shorter = find_differences(next(iter(members.values()), identity), identity)
+            if shorter.keys() == {"epochs"}:
+                print(f"{series}: begins anew and does not continue {other}, since the learning "
+                      f"rate follows a plan for {identity['recipe']['epochs']} epochs")
     return [Run(place, f"{series}-seed{seed}", {**identity, "seed": seed},
                 restart=args.restart) for seed in seeds]

@@ -85,7 +85,7 @@ def write_weights(folder, name, kind, **changes):
 
 def read(folder):
     """All series of a folder: {name: [run, ...]}."""
-    return {name: read_series(paths, DEFAULTS) for name, paths in find_logs(folder).items()}
+    return {name: read_series(paths, DEFAULTS) for name, paths in find_logs(folder)[0].items()}
 
 
 def texts(figure):

@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
 
 import main
-from lab import command, options
+from lab import command, options, runs
 
 
 @pytest.fixture
@@ -127,3 +128,59 @@ def test_a_run_that_another_process_trains_is_left_to_it(train, capsys):
     Path("checkpoints/lenet-epochs2-seed0.lock").unlink(missing_ok=True)
     assert read_files() == files
     assert train() == 0
+
+
+@pytest.mark.parametrize("key", ["torch", "device", "cpu", "threads"])
+def test_each_change_of_the_environment_is_said(train, unfinished, capsys, monkeypatch, key):
+    here = command.environment("cpu")
+    monkeypatch.setattr(command, "environment", lambda device: {**here, key: "another"})
+    assert train() == 0
+    assert f"since it has another {key} now" in capsys.readouterr().out
+
+
+def test_edited_code_with_an_equal_probe_resumes_and_is_said(
+        train, unfinished, capsys, monkeypatch):
+    monkeypatch.setattr(main, "digest_code", lambda: "edited")
+    assert train() == 0
+    assert f"resumes after epoch 1 of 2; {runs.EDITED}\n" in capsys.readouterr().out
+    assert train() == 0
+    assert runs.EDITED not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", [
+    lambda table: table.replace(b",", b";"), lambda table: table[:40], lambda table: b""])
+def test_a_table_that_cannot_be_read_is_written_anew(train, capsys, damage):
+    """As a spreadsheet saves it in some languages: the checkpoint rules."""
+    assert train("--seeds", "2") == 0
+    files = {path: path.read_bytes() for path in Path().glob("*/*")}
+    table = Path("logs/lenet-epochs2-seed1.csv")
+    table.write_bytes(damage(table.read_bytes()))
+    capsys.readouterr()
+    assert train("--seeds", "2") == 0
+    out = capsys.readouterr().out
+    assert "lenet-epochs2-seed1: all epochs are in checkpoints" in out
+    assert "\nepoch" not in out
+    assert {path: path.read_bytes() for path in Path().glob("*/*")} == files
+
+
+def test_a_finished_run_is_not_trained_again_for_its_table(train, capsys):
+    assert train() == 0
+    Path("checkpoints/lenet-epochs2-seed0.pt").unlink()
+    Path("logs/lenet-epochs2-seed0.csv").write_bytes(b"epoch;loss")
+    files = read_files()
+    capsys.readouterr()
+    assert train() == 1
+    assert "lenet-epochs2-seed0.csv: cannot be read as a log" in capsys.readouterr().err
+    assert read_files() == files
+
+
+def test_momentum_of_another_shape_is_refused(train, unfinished, capsys):
+    """torch's fused SGD looks at no shape: it wrote beyond the end of the buffer."""
+    path = Path("checkpoints/lenet-epochs2-seed0.pt")
+    saved = torch.load(path)
+    saved["optimizer"]["state"][0]["momentum_buffer"] = torch.zeros(1)
+    torch.save(saved, path)
+    assert train() == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"main.py: {path}: ")
+    assert err.count("\n") == 1

@@ -149,6 +149,10 @@ def disk_full_beyond(size):
     ("--seeds 2 --seed 0", ["--seeds", "--seed"]),
     ("--jobs 0", ["--jobs", "0"]),
     ("--jobs 2", ["--jobs", "--seeds"]),
+    ("--jobs 2 --seed 3", ["--jobs", "--seeds"]),
+    ("--batch-size 99999999999999999999", ["--batch-size", "below"]),
+    ("--epochs 99999999999999999999", ["--epochs", "below"]),
+    (f"--name {'x' * 300}", ["--name", "at most 60"]),
     ("--seeds 2 --jobs two", ["--jobs", "two"]),
     ("--name a/b", ["--name", "a/b"]),
     ("--name", ["--name", "argument"]),
@@ -202,6 +206,14 @@ def test_loss_that_is_not_finite_stops_the_run(train, fails):
     assert [path for path in list_files() if "seed0" in path] == []
 
 
+@pytest.mark.parametrize("losing", ["train", "test"])
+def test_neither_loss_may_be_infinite(losing, train, fails, monkeypatch):
+    original = getattr(main, losing)
+    monkeypatch.setattr(main, losing, lambda *args: (float("inf"), *original(*args)[1:]))
+    fails(train("--epochs", "1"), 1, "lenet-epochs1-seed0", "not finite", "epoch 1")
+    assert [path for path in list_files() if "seed0" in path] == []
+
+
 def test_last_good_checkpoint_is_kept(train, fails, monkeypatch, capsys):
     original, epochs = main.train, []
 
@@ -224,6 +236,12 @@ def test_last_good_checkpoint_is_kept(train, fails, monkeypatch, capsys):
 
 # The disk
 
+def test_name_that_is_too_long_for_a_file(train, small_idx, fails):
+    data = Path("x" * 250)
+    shutil.copytree(small_idx, data)
+    fails(train("--epochs", "1", "--data-dir", str(data)), 1, "File name too long")
+
+
 @pytest.mark.parametrize("flag", ["--log-dir", "--checkpoint-dir"])
 def test_folder_that_cannot_be_made(flag, train, fails):
     Path("file").write_text("mine")
@@ -240,30 +258,37 @@ def test_file_that_cannot_be_replaced(name, train, fails):
     assert not list(Path().rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("epochs", [1, 2])  # held open at its last epoch, or at the one before
+@pytest.mark.parametrize("last", [2, 3])  # it is held open up to the last epoch but one, or longer
 def test_table_that_another_program_holds_open_is_completed_later(
-        epochs, train, fails, monkeypatch):
-    """As Excel does on Windows: nothing is lost, and the same command again completes the log."""
-    table = Path("logs/lenet-epochs2-seed0.csv")
-    checkpoint = Path("checkpoints/lenet-epochs2-seed0.pt")
+        last, train, fails, monkeypatch, capsys):
+    """As Excel does on Windows, simulated: training goes on, and the table follows."""
+    table = Path("logs/lenet-epochs3-seed0.csv")
+    checkpoint = Path("checkpoints/lenet-epochs3-seed0.pt")
     replace, comings = os.replace, []
 
     def refuse(source, target):
         comings.append(target.suffix)
-        if target.suffix == ".csv" and comings.count(".pt") == epochs:
+        if target.suffix == ".csv" and comings.count(".pt") <= last:
             raise PermissionError(13, "Access is denied")
         replace(source, target)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse)
         patch.setattr(time, "sleep", lambda seconds: None)
-        fails(train("--epochs", "2"), 1, f"{table}: cannot be written: Access is denied")
-    assert torch.load(checkpoint, weights_only=True)["epoch"] == epochs
+        status = train("--epochs", "3")
+        out = capsys.readouterr()
+        assert out.out.count(f"{table}: cannot be written: Access is denied; training cont") == 1
+        if last == 3:
+            assert (status, out.err) == (
+                1, f"main.py: {table}: cannot be written: Access is denied\n")
+        else:
+            assert (status, out.err) == (0, "")
+    assert torch.load(checkpoint, weights_only=True)["epoch"] == 3
     assert not list(Path().rglob("*.tmp"))
-    assert train("--epochs", "2") == 0
-    (run,) = logs.read_series(logs.find_logs("logs")["lenet-epochs2"], main.DEFAULTS)
+    assert train("--epochs", "3") == 0
+    (run,) = logs.read_series(logs.find_logs("logs")[0]["lenet-epochs3"], main.DEFAULTS)
     assert run["complete"]
-    assert [row["epoch"] for row in run["history"]] == [1, 2]
+    assert [row["epoch"] for row in run["history"]] == [1, 2, 3]
     assert run["final"] == torch.load(checkpoint, weights_only=True)["history"][-1]
 
 

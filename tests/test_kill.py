@@ -221,7 +221,8 @@ def test_killed_while_it_is_restarted(execute, undisturbed, tmp_path, moment, ep
     assert status == -signal.SIGKILL
     (path,) = tmp_path.glob("*/*.pt")
     assert torch.load(path, weights_only=True)["epoch"] == epochs
-    assert bool(list(tmp_path.glob("*/*.json"))) == logged
+    for kind in ("json", "csv"):
+        assert bool(list(tmp_path.glob(f"*/*.{kind}"))) == logged
     status, out, _ = execute(*ARGV)
     assert status == 0
     assert len(re.findall("^epoch ", out, re.MULTILINE)) == 4 - epochs

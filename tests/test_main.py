@@ -26,7 +26,7 @@ from model import CustomMLP, LeNet5, MLPWide
 from study.tables import calibration_error
 
 CSV_HEADER = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
-JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "probe",
+JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "code", "probe",
              "environment", "final", "complete", "errors", "calibration"}
 REGULARIZATION = ("dropout", "weight_decay", "augment")
 
@@ -546,6 +546,10 @@ def test_auto_takes_the_accelerator_if_there_is_one(monkeypatch, accelerator, de
     assert parse([])[0].device == device
     assert parse(["--device", device])[0].device == device
     assert parse(["--device", "cpu"])[0].device == "cpu"
+
+
+def test_the_largest_seed_is_a_seed():
+    assert parse(["--seed", str(2**32 - 1)])[0].seed == 2**32 - 1
 
 
 def test_without_arguments_it_trains_lenet_on_the_repositorys_mnist():

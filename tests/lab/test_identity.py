@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import dataset
 import main
 from lab import logs, options, runs
 from lab.command import RunError
-from lab.identity import name_series
+from lab.identity import as_dict, find_differences, name_series
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def train(small_idx, tmp_path, monkeypatch):
     """Runs main.py for one epoch; returns the exit status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(options, "DATA_DIR", small_idx)
-    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
+    edit_code(monkeypatch, 1.5)
     edit(monkeypatch, epochs=1)
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
@@ -41,12 +42,18 @@ def edit(monkeypatch, model="lenet", **changes):
                         dataclasses.replace(main.RECIPES[model], **changes))
 
 
+def edit_code(monkeypatch, probe):
+    """As if model.py, dataset.py or main.py had been edited, with this probe afterwards."""
+    monkeypatch.setattr(main, "digest_code", lambda: f"code of {probe}")
+    monkeypatch.setattr(main, "probe", lambda *_: probe)
+
+
 def read_names():
     return {path.stem for path in Path("logs").glob("*.json")}
 
 
 def read_series(name):
-    return logs.read_series(logs.find_logs("logs")[name], main.DEFAULTS)
+    return logs.read_series(logs.find_logs("logs")[0][name], main.DEFAULTS)
 
 
 def read_files():
@@ -185,7 +192,7 @@ def test_other_data_under_the_same_name_get_digits(train, small_idx, monkeypatch
 def test_other_code_is_refused_named_or_replaced(train, monkeypatch, capsys):
     assert train("--seeds", "2") == 0
     files = read_files()
-    monkeypatch.setattr(main, "probe", lambda *_: 1.5001)
+    edit_code(monkeypatch, 1.5001)
     for argv in ([], ["--seed", "1"], ["--seed", "7"]):
         capsys.readouterr()
         assert train(*argv) == 1
@@ -204,16 +211,18 @@ def test_other_code_is_refused_named_or_replaced(train, monkeypatch, capsys):
     capsys.readouterr()
     assert train("--seed", "1") == 1  # which is still the other code's
     assert "lenet-seed1 was trained by other code" in capsys.readouterr().err
-    with pytest.raises(RunError, match=r"lenet-seed1 and lenet-seed0 differ in probe"):
+    with pytest.raises(RunError, match=r"lenet-seed1 and lenet-seed0 differ in the code"):
         read_series("lenet")
 
 
-def test_rounding_is_not_other_code(train, monkeypatch):
+def test_code_with_an_equal_probe_counts_and_is_said(train, monkeypatch, capsys):
     assert train() == 0
     files = read_files()
-    monkeypatch.setattr(main, "probe", lambda *_: 1.5 * (1 + 2e-6))
+    edit_code(monkeypatch, 1.5 * (1 + 2e-6))
+    capsys.readouterr()
     assert train() == 0
     assert read_files() == files
+    assert capsys.readouterr().out.count(f"lenet-seed0: {runs.EDITED}\n") == 1
 
 
 def test_name_that_another_recipe_took_in_the_meantime_is_left_to_it(train, monkeypatch, capsys):
@@ -243,11 +252,11 @@ def rewrite(path, change):
     path.write_text(json.dumps(summary))
 
 
-def test_log_without_a_probe_and_a_later_field_counts(train, monkeypatch, capsys):
+def test_log_older_than_a_field_and_the_digest_counts(train, monkeypatch, capsys):
     assert train() == 0
 
     def age(summary):
-        del summary["probe"], summary["recipe"]["bf16"], summary["recipe"]["thickening"]
+        del summary["code"], summary["recipe"]["bf16"], summary["recipe"]["thickening"]
 
     rewrite(Path("logs/lenet-seed0.json"), age)
     checkpoint = torch.load("checkpoints/lenet-seed0.pt")
@@ -261,9 +270,118 @@ def test_log_without_a_probe_and_a_later_field_counts(train, monkeypatch, capsys
     Path("logs/lenet-seed0.json").unlink()
     assert train() == 0
     assert "lenet-seed0: all epochs are in checkpoints" in capsys.readouterr().out
-    edit(monkeypatch, thickening=0.5)  # not what it was made with
+    edit(monkeypatch, thickening=0.5, augment=True)  # not what it was made with
     assert train() == 0
-    assert "lenet-thickening0.5-seed0" in read_names()
+    assert any("thickening0.5" in name for name in read_names())
+
+
+def test_unknown_code_is_no_code_of_today(train, monkeypatch, capsys):
+    """Three nets by one name once were averaged: a missing probe agreed with any other."""
+    assert train("--seeds", "2") == 0
+    for seed in (0, 1):
+        rewrite(Path(f"logs/lenet-seed{seed}.json"),
+                lambda summary: [summary.pop(key) for key in ("code", "probe")])
+    assert len(read_series("lenet")) == 2  # their settings are all that is known of both
+    files = read_files()
+    for probe in (1.5, 1.7):
+        edit_code(monkeypatch, probe)
+        capsys.readouterr()
+        assert train("--seeds", "3") == 1
+        assert capsys.readouterr().err == (
+            "main.py: lenet-seed0 was trained by code that its log does not tell; --name WORD "
+            "keeps both, --restart replaces it\n")
+        assert read_files() == files
+
+
+def test_every_pair_of_a_series_is_compared(train, monkeypatch):
+    """Probes that creep, each as good as equal to the one before."""
+    assert train("--seeds", "3") == 0
+    for seed in (0, 1, 2):
+        rewrite(Path(f"logs/lenet-seed{seed}.json"), lambda summary, seed=seed: summary.update(
+            code=f"{seed}", probe=1.5 * (1 + 0.8e-5 * (seed - 1 if seed else 0))))
+    rewrite(Path("logs/lenet-seed0.json"), lambda summary: summary.update(probe=1.5 * (1 - 0.8e-5)))
+    with pytest.raises(RunError, match=r"lenet-seed2 and lenet-seed0 differ in the code"):
+        read_series("lenet")
+
+
+def test_what_does_nothing_does_not_count(train, monkeypatch, capsys):
+    assert train() == 0
+    files = read_files()
+    edit(monkeypatch, rotation=30.0, thickening=0.5)  # without augmentation
+    assert train() == 0
+    edit(monkeypatch, net=type("MyLeNet", (main.nets.LeNet5,), {}))  # renamed, and nothing else
+    assert train() == 0
+    assert read_files() == files
+    edit(monkeypatch, rotation=30.0, augment=True)
+    assert train() == 0
+    assert len(read_names()) == 2
+
+
+def test_a_net_of_the_same_settings_is_another_run_though_the_code_is_the_same():
+    one, other = ({"recipe": {"net": net, "epochs": 20}, "data": {}, "evaluated_on": "test",
+                   "code": "same", "probe": probe} for net, probe in (("A", 1.5), ("B", 1.7)))
+    assert find_differences(one, other) == {"net": ("A", "B")}
+
+
+@dataclasses.dataclass(frozen=True)
+class WithBetas(main.Recipe):
+    betas: tuple = (0.9, 0.99)
+
+
+def test_a_tuple_in_a_recipe_comes_back_from_its_log(train, monkeypatch, capsys):
+    recipe = WithBetas(main.nets.LeNet5, epochs=1)
+    monkeypatch.setitem(main.RECIPES, "lenet", recipe)
+    assert train() == 0
+    capsys.readouterr()
+    assert train() == 0
+    assert "lenet-seed0: finished" in capsys.readouterr().out
+    assert read_names() == {"lenet-seed0"}
+    assert as_dict(recipe)["betas"] == [0.9, 0.99]
+
+
+@dataclasses.dataclass(frozen=True)
+class WithSchedule(main.Recipe):
+    schedule: str = "cos:1/2"
+
+
+@pytest.mark.parametrize("kind", ["a field was removed", "two values give one name"])
+def test_restart_is_offered_only_where_it_replaces(train, monkeypatch, capsys, kind):
+    recipe = main.RECIPES["lenet"]
+    monkeypatch.setitem(main.RECIPES, "lenet", WithSchedule(**vars(recipe)))
+    assert train() == 0
+    if kind == "a field was removed":
+        monkeypatch.setitem(main.RECIPES, "lenet", recipe)
+        edit_code(monkeypatch, 1.7)
+    else:
+        edit(monkeypatch, schedule="cos/1/2")
+        assert train() == 0
+        assert "lenet-schedulecos_1_2-seed0" in read_names()
+        edit(monkeypatch, schedule="cos:1:2")
+    for argv in ([], ["--restart"]):
+        capsys.readouterr()
+        assert train(*argv) == 1
+        err = capsys.readouterr().err
+        assert "other settings: schedule" in err
+        assert "--name WORD keeps both" in err
+        assert "--restart" not in err
+
+
+def test_longer_training_says_that_it_continues_nothing(train, monkeypatch, capsys):
+    assert train("--epochs", "2") == 0
+    assert "does not continue" not in capsys.readouterr().out
+    assert train("--epochs", "3") == 0
+    assert capsys.readouterr().out.startswith(
+        "lenet-epochs3: begins anew and does not continue ")
+    assert train("--epochs", "3") == 0
+    assert "does not continue" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("folder", "name"), [
+    ("FashionMNIST/raw", "FashionMNIST"), ("MNIST/RAW", "MNIST"), ("digits/data", "digits"),
+    ("my digits", "my_digits"), ("raw_digits", "raw_digits")])
+def test_a_folder_is_named_by_its_parent_where_its_own_name_says_nothing(folder, name, tmp_path):
+    assert options.name_folder(tmp_path / folder) == name
+    assert options.name_folder(dataset.DATA_DIR) == ""
 
 
 def test_field_that_was_removed_counts_where_the_code_does_not_do_as_it_said(

@@ -28,7 +28,7 @@ def write_run(folder, name, seed, accuracies, **changed):
 
 
 def read_series(folder, name):
-    return logs.read_series(logs.find_logs(folder)[name], {})
+    return logs.read_series(logs.find_logs(folder)[0][name], {})
 
 
 def test_series_are_gathered_by_name_and_seed(tmp_path):
@@ -37,7 +37,7 @@ def test_series_are_gathered_by_name_and_seed(tmp_path):
         write_run(tmp_path, "lenet-epochs2", seed, [0.5, accuracy])
     write_run(tmp_path, "mlp", 0, [0.25])
     (tmp_path / "notes.json").write_text("not a run")
-    assert list(logs.find_logs(tmp_path)) == ["lenet-epochs2", "mlp"]
+    assert list(logs.find_logs(tmp_path)[0]) == ["lenet-epochs2", "mlp"]
     series = {name: read_series(tmp_path, name) for name in ("lenet-epochs2", "mlp")}
     assert [run["seed"] for run in series["lenet-epochs2"]] == [0, 1, 2, 10]
     last = [run["history"][-1]["test_accuracy"] for run in series["lenet-epochs2"]]
@@ -121,3 +121,37 @@ def test_summary_of_a_missing_or_foreign_file_is_empty(tmp_path):
     for content in ("", "{", "3", json.dumps({"model": "lenet"})):
         path.write_text(content)
         assert logs.read_log(path, {}) == {}
+
+
+# Copies and foreign files
+
+def test_a_copy_is_no_run(tmp_path):
+    """As a synchronised folder makes them, and macOS: a seed counted twice, once."""
+    write_run(tmp_path, "x", 0, [0.5])
+    write_run(tmp_path, "x", 1, [0.7])
+    for suffix in ("json", "csv"):
+        content = (tmp_path / f"x-seed0.{suffix}").read_bytes()
+        for name in ("x-seed0 (conflicted copy)", "x-seed0 2", "x-seed00", "._x-seed0", "Copy of"):
+            (tmp_path / f"{name}.{suffix}").write_bytes(content)
+    found, others = logs.find_logs(tmp_path)
+    assert {name: len(paths) for name, paths in found.items()} == {"x": 2}
+    assert {path.name for path in others} == {
+        "x-seed0 (conflicted copy).json", "x-seed0 2.json", "x-seed00.json"}
+    assert [run["seed"] for run in read_series(tmp_path, "x")] == [0, 1]
+
+
+def test_a_seed_that_stands_twice_is_refused(tmp_path):
+    write_run(tmp_path, "x", 0, [0.5])
+    for suffix in ("json", "csv"):
+        content = (tmp_path / f"x-seed0.{suffix}").read_bytes()
+        (tmp_path / f"x-seed7.{suffix}").write_bytes(content)
+    with pytest.raises(RunError, match=r"x-seed7\.json: its name says another seed than its "):
+        read_series(tmp_path, "x")
+
+
+def test_a_table_that_a_spreadsheet_saved_again_is_read(tmp_path):
+    write_run(tmp_path, "x", 0, [0.5, 0.6])
+    before = read_series(tmp_path, "x")
+    table = tmp_path / "x-seed0.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_series(tmp_path, "x") == before

@@ -5,11 +5,14 @@
 
 import dataclasses
 import inspect
+import json
+from pathlib import Path
 
 import pytest
 import torch
 
 import main
+from lab import probe as probes
 from lab.identity import PROBE_TOLERANCE
 
 
@@ -93,3 +96,77 @@ def test_a_rewrite_does_not_show_in_the_probe(monkeypatch):
     before = probe("lenet_reg")
     replace_in(monkeypatch, "train", "loss.backward()", "torch.Tensor.backward(loss)  # the same")
     assert probe("lenet_reg") == pytest.approx(before, rel=1e-9)
+
+
+def test_probe_is_of_float32_whatever_the_recipe_says(monkeypatch):
+    before = probe("lenet")
+    edit(monkeypatch, bf16=True, epochs=7, batch_size=3)
+    assert probe("lenet") == before
+
+
+def test_probe_that_is_not_finite_is_none(monkeypatch):
+    edit(monkeypatch, lr=1e30)
+    assert probe("lenet") is None
+
+
+def test_probe_without_the_bundled_digits_is_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(probes, "DATA_DIR", tmp_path / "gone")
+    assert probe("lenet") is None
+
+
+# The digest
+
+@pytest.fixture
+def digest_after(monkeypatch, tmp_path):
+    """The digest after `old` became `new` in one of the files, once."""
+    def change(name="main.py", old="", new=""):
+        sources = []
+        for path in probes.SOURCES:
+            text = path.read_text("utf-8")
+            if path.name == name:
+                assert old in text
+                text = text.replace(old, new, 1)
+            sources.append(tmp_path / path.name)
+            sources[-1].write_text(text, "utf-8")
+        with monkeypatch.context() as patch:
+            patch.setattr(probes, "SOURCES", sources)
+            return probes.digest_code()
+    return change
+
+
+@pytest.mark.parametrize(("name", "old", "new"), [
+    ("dataset.py", "manual_seed(0))\n    rest", "manual_seed(1))\n    rest"),  # the held-out split
+    ("dataset.py", "sampler=order.split(batch_size)", "sampler=order.split(batch_size)[:-1]"),
+    ("main.py", "seed_everything(run.seed, epoch)", "seed_everything(run.seed, epoch); "
+     "train_set.transform = test_set.transform if epoch > 2 else train_set.transform"),
+    ("main.py", "torch.bfloat16, enabled", "torch.float16, enabled"),
+    ("main.py", "logits.argmax(1) == labels).sum()\n    return", "logits.topk(2)[1] == "
+     "labels[:, None]).sum()\n    return"),
+    ("model.py", "F.relu(self.fc1(x))", "F.sigmoid(self.fc1(x))"),
+])
+def test_what_the_probe_passes_shows_in_the_digest(digest_after, name, old, new):
+    assert digest_after(name, old, new) != digest_after() == probes.digest_code()
+
+
+@pytest.mark.parametrize(("name", "old", "new"), [
+    ("main.py", "# One epoch", "# An epoch"),
+    ("main.py", "Trains for one epoch", "Trains once"),
+    ("main.py", "    model.train()\n", "\n    model.train()  # here\n"),
+    ("main.py", '"mlp": Recipe(nets.CustomMLP, lr=0.05)', '"mlp": Recipe(nets.CustomMLP, lr=0.1)'),
+    ("model.py", "LeNet-5 as it is taught today", "Today's LeNet-5"),
+])
+def test_words_layout_and_the_table_of_recipes_do_not_show_in_it(digest_after, name, old, new):
+    assert digest_after(name, old, new) == digest_after()
+
+
+def test_equal_code_takes_no_probe(small_idx, tmp_path, monkeypatch, capsys):
+    """It would import torch's compiler, a second, to say of a finished run that it is finished."""
+    monkeypatch.chdir(tmp_path)
+    argv = ["--epochs", "1", "--data-dir", str(small_idx), "--device", "cpu"]
+    assert main.main(argv) == 0
+    monkeypatch.setattr(main, "probe", None)
+    for seed in ("0", "1"):
+        assert main.main([*argv, "--seed", seed]) == 0
+    first, second = (json.loads(path.read_text()) for path in sorted(Path("logs").glob("*.json")))
+    assert first["probe"] == second["probe"] > 1
+    assert first["code"] == second["code"]
