@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 import draw
 import main
@@ -192,3 +193,16 @@ def test_every_flag_that_takes_a_path_takes_one_at_home(parse, monkeypatch, tmp_
         with contextlib.suppress(SystemExit):  # the script has no such flag
             args = parse([f"--{flag}=~/x"])
             assert getattr(args, flag.replace("-", "_")) == tmp_path / "x"
+
+
+# The machine
+
+@pytest.mark.parametrize(("device", "available", "supported", "emulates"), [
+    ("cpu", True, True, False), ("cpu", True, False, True), ("cpu", False, True, True),
+    ("cuda", True, False, False)])
+def test_bfloat16_is_emulated_by_a_cpu_without_instructions_for_it(
+        monkeypatch, device, available, supported, emulates):
+    """Simulated, whatever this CPU can do."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: available)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    assert command.emulates_bf16(device) == emulates

@@ -323,6 +323,12 @@ def test_a_net_of_the_same_settings_is_another_run_though_the_code_is_the_same()
     assert find_differences(one, other) == {"net": ("A", "B")}
 
 
+def test_probes_tell_logs_without_a_digest_apart():
+    one, other = ({"recipe": {}, "data": {}, "evaluated_on": "test", "probe": probe}
+                  for probe in (1.5, 1.7))
+    assert find_differences(one, other) == {"probe": (1.5, 1.7)}
+
+
 @dataclasses.dataclass(frozen=True)
 class WithBetas(main.Recipe):
     betas: tuple = (0.9, 0.99)
