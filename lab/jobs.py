@@ -45,7 +45,8 @@ def train_all(members, train, args, script, argv):
             elif args.jobs > 1:
                 waiting.append(run)
             else:
-                trained += train_locked(run, train)
+                if train_locked(run, train):
+                    trained.append(run)
                 tell_finished(run, run.read_finished(), run in trained)
         except RunError as fault:
             faults.append(fault)
@@ -71,15 +72,16 @@ def train_all(members, train, args, script, argv):
 
 
 def train_locked(run, train):
-    """[run] after training it, or [] if another process has finished it meanwhile."""
+    """Trains a run while it holds its lock. False if another process has finished it meanwhile."""
     with run.lock():
         if not run.restart and run.read_finished():
-            return []
+            return False
         train(run)
-    return [run]
+    return True
 
 
 def tell_finished(run, log, trained=False, tell=print):
+    """Says what came of a run. trained: whether this command has trained it."""
     words = f"log {run.csv}, weights {run.checkpoint}" if trained else "--restart trains it again"
     tell(f"{run.name}: finished, {describe([log])}; {words}")
 
