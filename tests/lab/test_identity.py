@@ -166,6 +166,31 @@ def test_checkpoints_of_another_log_folder_are_not_overwritten(train, monkeypatc
     assert files.items() <= read_files().items()
 
 
+def test_one_foreign_checkpoint_is_enough_for_another_name(train, monkeypatch):
+    """Whichever seed it has: all seeds of a command get one name."""
+    assert train() == 0
+    with monkeypatch.context() as patch:
+        edit(patch, lr=0.05)
+        assert train("--seed", "1", "--log-dir", "other", "--checkpoint-dir", "weights") == 0
+    (foreign,) = Path("weights").glob("*.pt")
+    foreign.rename("checkpoints/lenet-seed1.pt")
+    assert train("--seeds", "2", "--log-dir", "fresh") == 0
+    assert {path.name for path in Path("fresh").glob("*.json")} == {
+        "lenet-lr0.1-seed0.json", "lenet-lr0.1-seed1.json"}
+
+
+def test_of_two_names_of_an_identity_the_plain_one_is_used(train, capsys):
+    for word in ("again", "wider"):
+        assert train("--name", word) == 0
+    capsys.readouterr()
+    assert train() == 0
+    assert capsys.readouterr().out.startswith("lenet-again-seed0: finished")
+    for kind in ("json", "csv"):
+        shutil.copy(f"logs/lenet-wider-seed0.{kind}", f"logs/lenet-seed0.{kind}")
+    assert train() == 0
+    assert capsys.readouterr().out.startswith("lenet-seed0: finished")
+
+
 @pytest.mark.parametrize(("stem", "folder"), [("train", "mnist"), ("t10k", "mnist"),
                                               ("train", None)])
 def test_other_data_under_the_same_name_get_digits(train, small_idx, monkeypatch, stem, folder):
