@@ -174,6 +174,18 @@ def test_a_finished_run_is_not_trained_again_for_its_table(train, capsys):
     assert read_files() == files
 
 
+def test_a_seed_that_fails_is_not_called_skipped(train, capsys):
+    assert train() == 0
+    Path("checkpoints/lenet-epochs2-seed1.pt").write_bytes(b"")
+    capsys.readouterr()
+    assert train("--seeds", "3") == 1
+    out, err = capsys.readouterr()
+    assert "skipped" not in out
+    assert "lenet-epochs2: " in out.splitlines()[-1]
+    assert "2 seed(s)" in out.splitlines()[-1]
+    assert err.count("lenet-epochs2-seed1.pt") == 1
+
+
 def test_momentum_of_another_shape_is_refused(train, unfinished, capsys):
     """torch's fused SGD looks at no shape: it wrote beyond the end of the buffer."""
     path = Path("checkpoints/lenet-epochs2-seed0.pt")

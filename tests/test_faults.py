@@ -7,6 +7,7 @@ Each table is (input, words of the message); to add a case, add a line.
 
 import contextlib
 import dataclasses
+import errno
 import gzip
 import os
 import pickle
@@ -290,6 +291,19 @@ def test_table_that_another_program_holds_open_is_completed_later(
     assert run["complete"]
     assert [row["epoch"] for row in run["history"]] == [1, 2, 3]
     assert run["final"] == torch.load(checkpoint, weights_only=True)["history"][-1]
+
+
+def test_table_that_does_not_fit_on_the_disk_ends_the_training(train, fails, monkeypatch):
+    """Only a file that somebody holds open is waited for."""
+    fsync = os.fsync
+
+    def fill(descriptor):
+        if os.fstat(descriptor).st_size < 1000:  # the table
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    fails(train("--epochs", "2"), 1, "lenet-epochs2-seed0.csv: cannot be written: No space left")
 
 
 def test_restart_waits_for_a_log_that_cannot_be_removed(train, fails, monkeypatch):

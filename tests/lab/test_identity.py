@@ -404,6 +404,7 @@ def test_longer_training_says_that_it_continues_nothing(train, monkeypatch, caps
     assert capsys.readouterr().out.startswith(
         "lenet-epochs3: begins anew and does not continue ")
     assert train("--epochs", "3") == 0
+    assert train("--epochs", "4", "--lr", "0.2") == 0  # nobody takes that for more of the same
     assert "does not continue" not in capsys.readouterr().out
 
 

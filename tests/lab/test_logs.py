@@ -60,6 +60,10 @@ def test_unfinished_runs_are_there_as_far_as_they_go(tmp_path):
     with open(tmp_path / "lenet-seed1.csv", "a") as file:  # while it is trained, before the JSON
         file.write("2,0.1,0.2,0.9,0.3,0.6,1.5\n")
     assert len(read_series(tmp_path, "lenet")[1]["history"]) == 1
+    table = tmp_path / "lenet-seed1.csv"
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    with pytest.raises(RunError, match="0 epochs of 1"):
+        read_series(tmp_path, "lenet")
 
 
 @pytest.mark.parametrize(("changed", "words"), [
