@@ -1,4 +1,4 @@
-"""What all formats share: the size of MNIST's images, limits, and the error."""
+"""What all formats share: the size of MNIST's images, limits, clutter, and the error."""
 
 from pathlib import Path
 
@@ -7,6 +7,11 @@ SIDE = 28  # pixels along the edge of a stored image
 CLASSES = 10  # the digits 0 to 9
 MAX_IMAGES = 1_000_000  # in one split; MNIST has 60,000. With more than this, a file is broken
 MAX_PNG_BYTES = 1_000_000  # a 28x28 PNG has about 300
+
+
+def is_clutter(name):
+    """Tells whether a system makes a file of this name on its own. Hidden files count as such."""
+    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
 
 
 class DataError(Exception):

@@ -8,7 +8,7 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from readers.common import MAX_PNG_BYTES, DataError
+from readers.common import MAX_PNG_BYTES, DataError, is_clutter
 
 MAX_HEADER_BYTES = 2**16  # of one member; a long name counts too
 
@@ -45,8 +45,7 @@ def tar_members(path):
                 where = f"{path}: {member.name}"
                 if member.name.startswith("/") or ".." in parts:
                     raise DataError(f"{where}: a name that leads out of the archive")
-                hidden = any(part.startswith(".") for part in parts)
-                if hidden or not member.isreg() or member.issparse():
+                if any(map(is_clutter, parts)) or not member.isreg() or member.issparse():
                     continue
                 metered.left += min(member.size, MAX_PNG_BYTES)
                 yield parts[-1], where, member.size, tar.extractfile(member).read

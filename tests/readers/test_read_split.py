@@ -1,11 +1,12 @@
 """readers.read_split: every format gives the same images, and a folder has one format only."""
 
+import gzip
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import png_bytes, tar_bytes, write_files, write_idx_folder
+from conftest import SPLITS, idx_bytes, png_bytes, tar_bytes, write_files, write_idx_folder
 from hypothesis import given
 from six_digits import (
     DIGITS,
@@ -36,7 +37,7 @@ def png_members(images, labels):
 
 CLUTTER = {"train": tarfile.DIRTYPE, "a/0_5.png": tarfile.SYMTYPE, "b/0_5.png": tarfile.LNKTYPE,
            "a/._3_5.png": b"AppleDouble", "._train": b"AppleDouble", ".hidden/0_5.png": b"hidden",
-           "./a/.DS_Store": b"hidden"}
+           "./a/.DS_Store": b"hidden", "a/Thumbs.db": b"Windows", "a/desktop.ini": b"Windows"}
 
 
 @pytest.mark.parametrize("kind", ["idx", "idx.gz", "png", "tar", "tar.gz"])
@@ -48,7 +49,8 @@ def test_every_format_gives_the_same(kind, small_digits, small_idx, tmp_path):
         members = png_members(*arrays)
         if kind == "png":
             files = {f"{split}/{Path(name).name}": png for name, png in members.items()}
-            clutter = {f"{split}/._3_5.png": b"AppleDouble", f"{split}/notes.txt": b"notes"}
+            clutter = {f"{split}/._3_5.png": b"AppleDouble", f"{split}/Thumbs.db": b"",
+                       f"{split}/desktop.ini": b"", f"{split}/.DS_Store": b""}
             folder = write_files(tmp_path, {**files, **clutter})
         else:
             mode = "w:gz" if kind == "tar.gz" else "w"
@@ -75,6 +77,39 @@ def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "glob", refuse)
     assert fault(tmp_path) == f"{tmp_path}: cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize(("one", "other", "words"), [
+    ("idx", "png", "IDX files and folders train/, test/"),
+    ("gz", "tgz", "IDX files and tar archives"),
+    ("png", "tar", "folders train/, test/ and tar archives")])
+def test_two_formats_in_one_folder_are_refused(one, other, words, tmp_path):
+    """Else one of them would be read, and the other passed over in silence."""
+    write_files(tmp_path, GOOD[one] | GOOD[other])
+    assert fault(tmp_path) == (
+        f"{tmp_path}: has {words}; move all but one of these to another folder")
+
+
+def test_hidden_files_are_no_format(tmp_path):
+    write_files(tmp_path, GOOD["tar"] | {f"._{TRAIN_IMAGES}.gz": b"", f"._{TRAIN_LABELS}": b"",
+                                         "README.md": b"notes"})
+    assert_equal(read_both(tmp_path), dict.fromkeys(SPLITS, (PICTURES, DIGITS)))
+
+
+@pytest.mark.parametrize(("good", "name", "content"), [
+    ("gz", "t10k-images-idx3-ubyte.gz", gzip.compress(idx_bytes(PICTURES[[3] * 6]))),
+    ("png", "test", {f"test/{i}_{DIGITS[i]}.png": png_bytes(PICTURES[3]) for i in range(6)}),
+    ("tar", "test.tar", tar_bytes({f"{i}_{i}.png": png_bytes(PICTURES[3]) for i in range(6)}))])
+def test_images_that_are_all_alike_are_refused(good, name, content, tmp_path):
+    files = content if isinstance(content, dict) else {name: content}
+    write_files(tmp_path, GOOD[good] | files)
+    assert len(MNIST(tmp_path, True)) == 6
+    assert fault(tmp_path) == f"{tmp_path / name}: all 6 images are alike"
+
+
+def test_a_single_image_is_not_alike(tmp_path):
+    write_files(tmp_path, {"train/0_5.png": png_bytes(PICTURES[0])})
+    assert len(MNIST(tmp_path, True)) == 1
 
 
 @pytest.mark.parametrize("good", ["gz", "png", "tar"])
