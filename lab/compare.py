@@ -211,53 +211,6 @@ def summarise(name, series):
             f"{extent(error_counts(series))}, {len(series)} seed(s)")
 
 
-def find_plain(name, found):
-    """Finds the series in `found` of which `name` is a variation; None if there is none.
-
-    For lenet-lr0.05-validate it is lenet-validate: it has the same model and data, and its name has
-    the same parts but fewer.
-    """
-    def subject(series):
-        return [series[0][key] for key in ("model", "evaluated_on", "data")]
-
-    words = set(name.split("-"))
-    plainer = [other for other in found
-               if set(other.split("-")) < words and subject(found[other]) == subject(found[name])]
-    return min(plainer, key=len, default=None)
-
-
-def overview(everything):
-    """Tabulates every series that has a finished run, and lists the unfinished runs below, as text.
-
-    everything: {name: [run, ...]}.
-    """
-    found = finished_series(everything)
-    plain = {name: base for name in found if (base := find_plain(name, found))}
-    differences = [measure_difference(found, name, base) for name, base in plain.items()]
-    judged = dict(zip(plain, zip(differences, judge_all(differences), strict=True), strict=True))
-    rows = [["series", "n", "accuracy, %", "errors, mean (min to max)", "epochs",
-             "difference in points (95 % interval)"]] if found else []
-    for name, series in found.items():
-        against = ""
-        if name in plain:
-            difference, (verdict, _) = judged[name]
-            against = relate(verdict, plain[name])
-            if difference:
-                against += (f": {difference.mean:+.2f} ({difference.low:+.2f} to "
-                            f"{difference.high:+.2f}), {difference.test}")
-        rows.append([name, str(len(series)), spread(accuracies(series)),
-                     f"{extent(error_counts(series))} of {count_examples(series[0]):,}",
-                     str(series[0]["recipe"]["epochs"]), against])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    if sum(difference is not None for difference in differences) > 1:
-        lines.append("The verdicts are corrected for their number (Holm), the intervals are not.")
-    lines += [f"unfinished: {name}-seed{run['seed']}, {progress(run)}, "
-              f"{100 * run['final']['test_accuracy']:.2f} %"
-              for name, series in everything.items() for run in series if not run["complete"]]
-    return "\n".join(lines)
-
-
 def find_series(name, log_dir, defaults):
     """Reads the finished runs of a series, given as its name in `log_dir` or as folder/name.
 
