@@ -8,6 +8,7 @@
 lab/compare.py explains the statistics.
 """
 
+import re
 from pathlib import Path
 
 from lab import command, compare
@@ -22,12 +23,11 @@ def find_plain(name, found):
     For lenet-lr0.05-validate it is lenet-validate: it has the same model and data, and its name has
     the same parts but fewer.
     """
-    def subject(series):
-        return [series[0][key] for key in ("model", "evaluated_on", "data")]
+    def words(name):
+        return set(re.split(r"(?<!\de)-|-(?!\d)", name))  # the minus in 1e-06 is no border
 
-    words = set(name.split("-"))
-    plainer = [other for other in found
-               if set(other.split("-")) < words and subject(found[other]) == subject(found[name])]
+    plainer = [other for other in found if words(other) < words(name) and all(
+        found[other][0][key] == found[name][0][key] for key in ("model", "evaluated_on", "data"))]
     return min(plainer, key=len, default=None)
 
 
@@ -38,26 +38,21 @@ def overview(everything):
     """
     found = compare.finished_series(everything)
     plain = {name: base for name in found if (base := find_plain(name, found))}
-    differences = [compare.measure_difference(found, name, base) for name, base in plain.items()]
-    verdicts = compare.judge_all(differences)
-    judged = dict(zip(plain, zip(differences, verdicts, strict=True), strict=True))
+    differences = {name: compare.measure_difference(found, name, base)
+                   for name, base in plain.items()}
+    verdicts = dict(zip(plain, compare.judge_all(differences.values()), strict=True))
     rows = [["series", "n", "accuracy, %", "errors, mean (min to max)", "epochs",
              "difference in points (95 % interval)"]] if found else []
     for name, series in found.items():
-        against = ""
-        if name in plain:
-            difference, (verdict, _) = judged[name]
-            against = compare.relate(verdict, plain[name])
-            if difference:
-                against += (f": {difference.mean:+.2f} ({difference.low:+.2f} to "
-                            f"{difference.high:+.2f}), {difference.test}")
+        against = compare.relate(verdicts[name][0], plain[name]) if name in plain else ""
+        if difference := differences.get(name):
+            against += f": {difference.mean:+.2f} ({difference.interval}), {difference.test}"
         rows.append([name, str(len(series)), spread(compare.accuracies(series)),
-                     f"{compare.extent(compare.error_counts(series))} of "
-                     f"{count_examples(series[0]):,}",
+                     f"{compare.extent(series)} of {count_examples(series[0]):,}",
                      str(series[0]["recipe"]["epochs"]), against])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    if sum(difference is not None for difference in differences) > 1:
+    if sum(map(bool, differences.values())) > 1:
         lines.append("The verdicts are corrected for their number (Holm), the intervals are not.")
     lines += [f"unfinished: {name}-seed{run['seed']}, {compare.progress(run)}, "
               f"{100 * run['final']['test_accuracy']:.2f} %"
@@ -75,8 +70,9 @@ def parse(argv):
     args = parser.parse_args(argv)
     if len(args.names) == 1:
         parser.error(f"{args.names[0]} alone: give two series or more to compare, or none")
-    if len(set(args.names)) < len(args.names):
-        parser.error("a series cannot be compared with itself")
+    places = [compare.locate(name, args.log_dir) for name in args.names]
+    if len({(folder.resolve(), name) for folder, name in places}) < len(places):
+        parser.error(f"{' '.join(args.names)}: a series cannot be compared with itself")
     return args
 
 

@@ -7,8 +7,12 @@ weights (if the nets are alike) and see the images in the same order, so what th
 cancels out. If it does nothing to them, pairing only costs degrees of freedom. If the seeds are not
 the same, Welch's test compares all runs of one series with all runs of the other. The seeds alone
 decide which test is used, never its outcome, and every result names its test.
+
+Student's t needs some spread. If the difference is the same in every seed, an exact test takes its
+place: the sign test for pairs, the permutation test otherwise. Then there is no interval.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,9 +74,11 @@ def error_counts(series):
     return np.array([count_errors(run["final"], count_examples(run)) for run in series])
 
 
-def extent(values):
-    """The mean, the lowest and the highest of whole numbers, in words."""
-    return f"{values.mean():.1f} ({values.min()} to {values.max()})"
+def extent(series):
+    """The mean, the lowest and the highest number of errors, in words; of one run, its number."""
+    counts = error_counts(series)
+    several = f"{counts.mean():.1f} ({counts.min()} to {counts.max()})"
+    return several if len(counts) > 1 else str(counts[0])
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,16 @@ class Difference:
     test: str  # its name and the number of seeds, in words
     deviation: float  # standard deviation of the difference of one seed
 
+    @property
+    def interval(self):
+        """The ends of the interval, in words."""
+        return f"{self.low:+.2f} to {self.high:+.2f}" if self.deviation else "same in every seed"
+
 
 def measure_difference(found, name, base):
     """Measures the Difference of two series in `found`, {name: [finished run, ...]}.
 
-    Returns None if no test can be made: a series has only one seed, or the seeds have no spread.
+    Returns None if there is nothing to test: a series has only one seed, or all runs are equal.
     Raises RunError if the series were measured on different data.
     """
     differing = find_differences(found[name][0], found[base][0])
@@ -105,12 +116,18 @@ def measure_difference(found, name, base):
     paired = a.keys() == b.keys()
     # Counted in images, which are whole numbers, so that equal runs have a spread of exactly 0.
     a, b = (error_counts([each[seed] for seed in sorted(each)]) for each in (a, b))
-    test = f"paired, {len(a)} seeds" if paired else f"Welch, {len(a)} and {len(b)} seeds"
     samples = [b - a] if paired else [b, a]  # fewer errors are more accuracy: base minus series
     deviation = np.sqrt(sum(sample.var(ddof=1) for sample in samples))
-    if deviation == 0:
+    if deviation:
+        test = "paired" if paired else "Welch"
+        mean, low, high, p = t_test(*samples)
+    elif mean := b[0] - a[0]:
+        test, low, high = "sign test" if paired else "permutation test", mean, mean
+        # By chance, all signs, or all ways to deal the runs out, are as likely. Two are so extreme.
+        p = 2 / (2 ** len(a) if paired else math.comb(len(a) + len(b), len(a)))
+    else:
         return None
-    mean, low, high, p = t_test(*samples)
+    test += f", {len(a)} seeds" if paired else f", {len(a)} and {len(b)} seeds"
     point = 100 / count_examples(found[base][0])  # one image, in points
     return Difference(mean * point, low * point, high * point, p, paired, test, deviation * point)
 
@@ -143,12 +160,14 @@ def seeds_to_decide(difference, comparisons):
     """Estimates how many seeds each series needs to decide this difference with a power of 80 %.
 
     It takes the measured mean and deviation for the true ones, both quantiles from Student's t, and
-    the level of the strictest of so many `comparisons` (Holm). Returns None if MANY are too few.
+    the level of the strictest of so many `comparisons` (Holm). Without any deviation, it takes the
+    sign test. Returns None if MANY are too few.
     """
     n = np.arange(2, MANY + 1)
     freedom = (1 if difference.paired else 2) * (n - 1)
     needed = stdtrit(freedom, 1 - LEVEL / comparisons / 2) + stdtrit(freedom, 0.8)
-    enough = abs(difference.mean) * np.sqrt(n) >= needed * difference.deviation
+    enough = (abs(difference.mean) * np.sqrt(n) >= needed * difference.deviation
+              if difference.deviation else 2 * 0.5**n < LEVEL / comparisons)
     return int(n[enough.argmax()]) if enough.any() else None
 
 
@@ -161,15 +180,16 @@ def judge_all(differences):
     ps = [difference.p for difference in differences if difference]
     corrected = iter(correct(ps))
     return [judge(difference, next(corrected), len(ps)) if difference else
-            ("undecided", "one seed, or seeds without spread, cannot tell it from chance")
+            ("undecided", "one seed, or no difference in any seed, so there is nothing to test")
             for difference in differences]
 
 
 def judge(difference, p, comparisons):
     """Judges one of so many `comparisons` by its corrected p: (verdict, words)."""
     holm = f" (Holm, {comparisons} comparisons)" if comparisons > 1 else ""
-    words = (f"{difference.mean:+.2f} points, 95 % interval {difference.low:+.2f} to "
-             f"{difference.high:+.2f} ({difference.test}), p = {p:.2g}{holm}")
+    interval = (f"95 % interval {difference.interval}" if difference.deviation
+                else "the same difference in every seed")
+    words = f"{difference.mean:+.2f} points, {interval} ({difference.test}), p = {p:.2g}{holm}"
     if p < LEVEL:
         return "better" if difference.mean > 0 else "worse", words
     n = seeds_to_decide(difference, comparisons)
@@ -208,21 +228,25 @@ def relate(verdict, base):
 def summarise(name, series):
     """The accuracy and the errors of a series, as one line."""
     return (f"{name}: {spread(accuracies(series))} %, errors of {count_examples(series[0]):,}: "
-            f"{extent(error_counts(series))}, {len(series)} seed(s)")
+            f"{extent(series)}, {len(series)} seed(s)")
+
+
+def locate(name, log_dir):
+    """The folder and the name of a series that is given as its name in `log_dir` or folder/name."""
+    path = Path(name)
+    return log_dir if path.name == name else path.parent, path.name
 
 
 def find_series(name, log_dir, defaults):
-    """Reads the finished runs of a series, given as its name in `log_dir` or as folder/name.
+    """Reads the finished runs of a series, given as `locate` takes it.
 
     Raises RunError if the series cannot be read or has no finished run.
     """
-    path = Path(name)
-    folder = log_dir if path.name == name else path.parent
-    found, complaints = read_all(folder, [path.name], defaults)
+    folder, name = locate(name, log_dir)
+    found, complaints = read_all(folder, [name], defaults)
     if complaints:
         raise RunError(complaints[0])
-    series = finished(found[path.name])
-    if not series:
-        states = ", ".join(f"seed {run['seed']}: {progress(run)}" for run in found[path.name])
-        raise RunError(f"{folder}: {path.name} has no finished run ({states})")
+    if not (series := finished(found[name])):
+        states = ", ".join(f"seed {run['seed']}: {progress(run)}" for run in found[name])
+        raise RunError(f"{folder}: {name} has no finished run ({states})")
     return series

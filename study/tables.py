@@ -10,7 +10,7 @@ from scipy import stats
 
 import model
 from lab import compare
-from lab.compare import accuracies, error_counts, extent
+from lab.compare import accuracies, extent
 from lab.logs import spread
 from lab.pictures import DOUBTFUL_LABELS
 from main import RECIPES
@@ -47,7 +47,7 @@ def results_table(series):
         seconds = [row["seconds"] for run in chosen for row in run["history"]]
         rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",
                      f"**{spread(accuracies(chosen))}** ({len(chosen)})",
-                     extent(error_counts(chosen)), f"{train.mean():.2f}",
+                     extent(chosen), f"{train.mean():.2f}",
                      f"{np.median(seconds):.1f}"])
     return table(["model", "parameters", "accuracy, %, mean ± std (n)",
                   "errors of 10,000, mean (min to max)", "train accuracy, %",
@@ -66,9 +66,8 @@ def difference_table(series, pairs, header, describe):
     judged = compare.judge_all(differences)
     rows, undecided = [[*describe(first), "", "", "", ""]], []
     for (name, base), difference, (verdict, words) in zip(others, differences, judged, strict=True):
-        cells = ("", "", "one seed") if difference is None else (
-            f"{difference.mean:+.2f}", f"{difference.low:+.2f} to {difference.high:+.2f}",
-            difference.test)
+        cells = ("", "", "") if difference is None else (
+            f"{difference.mean:+.2f}", difference.interval, difference.test)
         rows.append([*describe(name), *cells, verdict])
         if verdict == "undecided":
             undecided.append(f"- `{name}` is {compare.relate(verdict, f'`{base}`')}: {words}.")
@@ -170,7 +169,7 @@ def road_table(series):
          "errors of 10,000, mean (min to max)", "difference to the row before, points"],
         lambda name: (f"`{name}`: {ROAD[name]}",
                       f"**{spread(accuracies(series[name]))}** ({len(series[name])})",
-                      extent(error_counts(series[name]))))
+                      extent(series[name])))
 
 
 def published_table(series):
@@ -184,7 +183,7 @@ def published_table(series):
             words = "inside" if inside[0] else (
                 f"outside, {abs(gaps[0]):.2f} points {'worse' if gaps[0] > 0 else 'better'}")
             rows.append([images, f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}", f"`{name}`",
-                         f"**{spread(ours)}** ({len(ours)})", extent(error_counts(series[name])),
+                         f"**{spread(ours)}** ({len(ours)})", extent(series[name]),
                          words, f"{inside[1:].sum()} of {len(ours)}"])
     return table(["trained on", "the paper, test error, %", "here",
                   "test error, %, mean ± std (n)", "errors of 10,000, mean (min to max)",

@@ -5,10 +5,11 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, without_reader
-from made_up import write_series
+from made_up import read, write_series
 
 import report
 from main import RECIPES
@@ -81,9 +82,36 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     assert "unfinished: wide-seed0, 1 of 9 epochs so far, 93.00 %" in out
 
 
+def test_the_plain_series_of_a_name_with_an_exponent(tmp_path):
+    """The minus in 1e-06 parts no words: else the first would be a plainer form of the second."""
+    names = ("lenet-weight_decay1e-06", "lenet-lr1e-06-weight_decay1e-05",
+             "lenet-lr1e-06-validate", "lenet-validate", "lenet-weight_decay1e-06-7")
+    for name in names:
+        write_series(tmp_path, name, [0.99, 0.98], model="lenet",
+                     evaluated_on="validation" if name.endswith("validate") else "test")
+    found = read(tmp_path)
+    assert {name: report.find_plain(name, found) for name in names} == {
+        "lenet-weight_decay1e-06": None, "lenet-validate": None,
+        "lenet-lr1e-06-weight_decay1e-05": None, "lenet-lr1e-06-validate": "lenet-validate",
+        "lenet-weight_decay1e-06-7": "lenet-weight_decay1e-06"}
+
+
+def test_the_same_difference_in_every_seed_has_no_interval(tmp_path, capsys):
+    write_series(tmp_path, "lenet", [0.98, 0.97, 0.96, 0.98, 0.97, 0.96])
+    write_series(tmp_path, "lenet-lr0.2", [0.99, 0.98, 0.97, 0.99, 0.98, 0.97], model="lenet")
+    write_series(tmp_path, "lenet-x", [0.98, 0.97, 0.96, 0.98, 0.97, 0.96], model="lenet")
+    assert report.main(["--log-dir", str(tmp_path)]) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert rows["lenet-lr0.2"].endswith("better than lenet: +1.00 (same in every seed), sign test, "
+                                        "6 seeds")
+    assert rows["lenet-x"].endswith("undecided against lenet")
+
+
 @pytest.mark.parametrize(("names", "status", "words"), [
     (["lenet"], 2, "lenet alone: give two series or more"),
-    (["lenet", "lenet"], 2, "with itself"),
+    (["lenet", "lenet"], 2, "lenet lenet: a series cannot be compared with itself"),
+    (["lenet", os.path.join("logs", "lenet")], 2, "with itself"),
+    (["other", os.path.join("..", "here", "logs", "lenet"), "lenet"], 2, "with itself"),
     (["--readme", "--log-dir", "logs"], 2, "unrecognized arguments: --readme"),
     (["--readme", "lenet", "other"], 2, "unrecognized arguments: --readme"),
     (["lenet", "missing"], 1, "logs: no series missing; there are lenet, other, part"),
@@ -94,10 +122,11 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     (["--nonsense"], 2, "--nonsense"),
 ])
 def test_faults_are_one_line(tmp_path, monkeypatch, capsys, names, status, words):
-    monkeypatch.chdir(tmp_path)
-    write_series(tmp_path / "logs", "lenet", [0.99])
-    write_series(tmp_path / "logs", "other", [0.99], size=5)
-    write_series(tmp_path / "logs", "part", [0.9], epochs=5)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_series(Path("logs"), "lenet", [0.99])
+    write_series(Path("logs"), "other", [0.99], size=5)
+    write_series(Path("logs"), "part", [0.9], epochs=5)
     assert report.main(names) == status
     out, err = capsys.readouterr()
     assert words in err

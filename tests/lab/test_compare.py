@@ -53,6 +53,8 @@ def test_where_seeds_are_missing_all_count_by_welch(tmp_path):
     assert found.high - found.mean == pytest.approx(half, rel=0.02)
     assert found.mean - found.low == pytest.approx(half, rel=0.02)
     assert (found.paired, found.test) == (False, "Welch, 4 and 2 seeds")
+    # Of a single seed of each: sums of squares 2 and 0.02 (times 1e-2 points^2) by n - 1.
+    assert found.deviation == pytest.approx(0.1 * math.sqrt(2 / 3 + 0.02))
 
 
 def test_as_many_seeds_but_others_are_no_pairs(tmp_path):
@@ -62,12 +64,51 @@ def test_as_many_seeds_but_others_are_no_pairs(tmp_path):
 
 
 @pytest.mark.parametrize(("a", "b"), [
-    ([0.99], [0.98, 0.97]), ([0.99, 0.98], [0.99, 0.98]), ([0.99, 0.98], [0.98, 0.97])])
-def test_one_seed_or_no_spread_decides_nothing(tmp_path, a, b):
+    ([0.99], [0.98, 0.97]), ([0.99, 0.98], [0.99]), ([0.99, 0.98], [0.99, 0.98]),
+    ([0.99, 0.99], [0.99, 0.99, 0.99])])
+def test_one_seed_or_no_difference_decides_nothing(tmp_path, a, b):
     assert differ(tmp_path, {"accuracies": a}, {"accuracies": b}) is None
     (verdict, words), = compare.judge_all([None])
     assert verdict == "undecided"
-    assert "one seed" in words
+    assert "one seed, or no difference in any seed" in words
+
+
+@pytest.mark.parametrize(("seeds", "gain", "verdict"), [
+    (2, 10, "undecided"), (5, 10, "undecided"), (6, 10, "better"), (6, -1, "worse")])
+def test_the_same_difference_in_every_seed_is_a_matter_of_signs(tmp_path, seeds, gain, verdict):
+    base = [0.98 + 0.001 * seed for seed in range(seeds)]
+    found = differ(tmp_path, {"accuracies": [value + 1e-4 * gain for value in base]},
+                   {"accuracies": base})
+    assert found.test == f"sign test, {seeds} seeds"
+    assert found.p == stats.binomtest(seeds, seeds).pvalue
+    assert (found.mean, found.deviation) == (pytest.approx(0.01 * gain), 0)
+    (judged, words), = compare.judge_all([found])
+    assert judged == verdict
+    start = (f"{0.01 * gain:+.2f} points, the same difference in every seed "
+             f"(sign test, {seeds} seeds), p = {found.p:.2g}")
+    # Of five seeds, the p is 0.0625; of six, 0.03125.
+    assert words == start + ("; about 6 seeds each would probably decide it"
+                             if verdict == "undecided" else "")
+    # Two of them: each p is doubled (Holm), and it takes seven seeds.
+    both = compare.judge_all([found, found])
+    assert [judged for judged, _ in both] == ["undecided"] * 2
+    assert "about 7 seeds each" in both[0][1]
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 2), (3, 4)])
+def test_two_series_without_spread_are_a_matter_of_order(tmp_path, n, m):
+    found = differ(tmp_path, {"accuracies": [0.99] * n}, {"accuracies": [0.98] * m})
+    oracle = stats.permutation_test(([0.99] * n, [0.98] * m), lambda x, y: np.mean(x) - np.mean(y))
+    assert found.p == pytest.approx(oracle.pvalue)
+    assert found.test == f"permutation test, {n} and {m} seeds"
+    assert found.mean == pytest.approx(1)
+
+
+def test_the_errors_of_one_run_are_one_number(tmp_path):
+    write_series(tmp_path, "a", [0.9919])
+    write_series(tmp_path, "b", [0.9919, 0.9919])
+    assert [compare.extent(series) for series in read(tmp_path).values()] == [
+        "81", "81.0 (81 to 81)"]
 
 
 def test_a_point_is_a_percent_of_the_images_measured(tmp_path):

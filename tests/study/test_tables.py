@@ -62,14 +62,15 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     # 88 errors on average, then 99: by Welch, since a seed is missing.
     assert rows[1][1:4] == ["**99.01 ± 0.01** (2)", "99.0 (98 to 100)", "-0.11"]
     assert rows[1][5] == "Welch, 2 and 3 seeds"
-    # Both seeds gain one image: nothing tells that from chance.
-    assert rows[2][3:] == ["", "", "one seed", "undecided"]
+    # Both seeds gain one image: one of two signs in both has a p of 1/2.
+    assert rows[2][3:] == ["+0.01", "same in every seed", "sign test, 2 seeds", "undecided"]
     # Differences of 30 and 31 images to the row before: 30.5 ± 12.706 * 0.707 / sqrt(2).
     assert rows[3][3:] == ["+0.30", "+0.24 to +0.37", "paired, 2 seeds", "better"]
-    assert "- `lenet_1998_dense` is undecided against `lenet_1998_linear`: one seed" in text
-    # Two of the three comparisons have a p.
+    assert ("- `lenet_1998_dense` is undecided against `lenet_1998_linear`: +0.01 points, the same "
+            "difference in every seed (sign test, 2 seeds), p = 0.61 (Holm, 3 comparisons); "
+            "about 7 seeds each would") in text
     assert "- `lenet_1998_linear` is undecided against `lenet_1998`: -0.11 points" in text
-    assert text.count("(Holm, 2 comparisons)") == 1
+    assert text.count("(Holm, 3 comparisons)") == 2
 
 
 def test_the_road_changes_what_its_words_say():
@@ -92,7 +93,7 @@ def test_the_road_changes_what_its_words_say():
                         "0 of 2"]),
     ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80.0 (75 to 85)", "outside, 0.15 points better",
                         "1 of 2"]),
-    ([0.9910], ["**0.90** (1)", "90.0 (90 to 90)", "inside", "1 of 1"])])
+    ([0.9910], ["**0.90** (1)", "90", "inside", "1 of 1"])])
 def test_the_numbers_decide_what_is_inside_of_the_papers(tmp_path, values, words):
     write_series(tmp_path, "lenet_1998", values, recipe=RECIPES["lenet_1998"])
     (row,) = rows_of(tables.published_table(read(tmp_path)))
