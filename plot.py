@@ -30,22 +30,13 @@ from matplotlib.scale import FuncScale
 from PIL import Image
 
 from dataset import DATA_DIR, DataError, Distortion
-from lab import command, pictures
+from lab import command, pictures, titles
 from lab.command import RunError, make_folder, write_atomically
 from lab.compare import accuracies, finished, finished_series, progress, read_all
 from lab.logs import count_examples, spread
 from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
-from main import DEFAULTS, RECIPES
+from main import DEFAULTS
 
-NAMES = {  # of series, in file names and titles; any other series keeps its own name
-    "lenet": "LeNet", "lenet_dropout": "LeNet_dropout", "lenet_decay": "LeNet_weight_decay",
-    "lenet_augment": "LeNet_augmentation", "lenet_reg": "LeNet_regularization",
-    "lenet_heavy": "LeNet_heavy", "lenet_record": "LeNet_record", "lenet_fast": "LeNet_fast",
-    "lenet_1998": "LeNet_1998", "lenet_1998-augment": "LeNet_1998_augmentation",
-    "lenet_1998_linear": "LeNet_1998_linear", "lenet_1998_dense": "LeNet_1998_dense",
-    "lenet_1998_max": "LeNet_1998_max", "lenet_1998_relu": "LeNet_1998_relu",
-    "lenet_wide": "LeNet_wide", "mlp": "CustomMLP", "mlp_wide": "CustomMLP_wide",
-}
 STYLE = ["default", {  # not the matplotlibrc of the user, which would change the bytes
     "figure.facecolor": "white", "figure.dpi": 150, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#DDDDDD", "axes.spines.top": False, "axes.spines.right": False,
@@ -69,8 +60,8 @@ def stretch_accuracy(ax, which, low, high):
         room = min((abs(forward(tick) - forward(other)) for other in ticks), default=math.inf)
         if low <= tick <= high and room > 0.08 * (forward(high) - forward(low)):
             ticks.append(tick)
-    ax.set(**{f"{which}scale": FuncScale(None, (forward, inverse)), f"{which}lim": (low, high)})
-    ax.set(**{f"{which}ticks": ticks})
+    ax.set(**{f"{which}scale": FuncScale(None, (forward, inverse)), f"{which}lim": (low, high),
+              f"{which}ticks": ticks})
     getattr(ax, f"{which}axis").set_major_formatter("{x:g}")
 
 
@@ -83,10 +74,10 @@ def describe(run):
         field = field.replace("_", " ")
         words.append(f"no {field}" if not value else field if value is True else f"{field} {value}")
     # Spaces within a setting must not break a line.
-    return textwrap.fill(", ".join(word.replace(" ", "\xa0") for word in words), 110)
+    return textwrap.fill(titles.spell(", ".join(word.replace(" ", "\xa0") for word in words)), 110)
 
 
-def draw_curves(name, series, quantity):
+def draw_curves(title, series, quantity):
     """Draws the training and test curves of a series. Returns a Figure.
 
     It shows the mean of the finished runs and their range; if none is finished, the run with the
@@ -94,18 +85,18 @@ def draw_curves(name, series, quantity):
     """
     shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
     others = [run for run in series if run not in shown]
-    run, unit = shown[0], {"accuracy": " (%)", "loss": " (cross entropy, nats)"}[quantity]
+    run, factor, unit = shown[0], 1, " (cross entropy, nats)"
+    if quantity == "accuracy":
+        factor, unit = 100, " (%)"
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     ax = figure.subplots()
-    factor = 100 if quantity == "accuracy" else 1
 
     def values(run, column):
         return factor * np.array([row[f"{column}_{quantity}"] for row in run["history"]])
 
-    handicaps = [words for words, holds in (
-        ("distorted images", run["recipe"]["augment"]), ("dropout", run["recipe"]["dropout"]))
-        if holds]
-    train = f"train (with {' and '.join(handicaps)})" if handicaps else "train"
+    handicaps = " and ".join(["distorted images"] * bool(run["recipe"]["augment"])
+                             + ["dropout"] * bool(run["recipe"]["dropout"]))
+    train = f"train (with {handicaps})" if handicaps else "train"
     for column, label, colour, line in (("train", train, VERMILLION, "--"),
                                         ("test", run["evaluated_on"], BLUE, "-")):
         curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
@@ -129,7 +120,7 @@ def draw_curves(name, series, quantity):
         stretch_accuracy(ax, "y", min(95, 0.99 * lowest), 100.01)
     else:
         ax.set_yscale("log")
-    ax.set(title=NAMES.get(name, name), xlabel="epoch", ylabel=quantity + unit)
+    ax.set(title=title, xlabel="epoch", ylabel=quantity + unit)
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
     state = "last epoch" if run["complete"] else progress(run)
@@ -175,13 +166,13 @@ def draw_comparison(series):
         run = members[0]
         title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
         # Long names continue on a second line.
-        words = textwrap.fill(NAMES.get(name, name).replace("-", " -"), 48).replace(" -", "-")
+        words = textwrap.fill(name.replace("-", " -"), 48).replace(" -", "-")
         panels.setdefault((title, str(run["data"])), []).append(
             (f"{words}\n{run['parameters']:,} parameters", members))
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
-def draw_net(draw, title, run, paths, data_dir):
+def draw_net(draw, paths, title, run, data_dir):
     """Draws the net of a run with `draw`; None if no file of `paths` holds its weights."""
     net = pictures.find_net(run, paths, DEFAULTS)
     return None if net is None else draw(title, run, net, data_dir)
@@ -193,27 +184,30 @@ def list_figures(everything, weight_dirs, data_dir):
     everything: {name: [run, ...]}; weight_dirs: the folders in which to look for their weights.
     The function returns a Figure, or None if it has none. It may raise DataError and RunError.
     """
+    stems = titles.name_files(everything)
     for name, series in everything.items():
-        title = NAMES.get(name, name)
+        stem, title = stems[name], titles.spell(stems[name])
         for quantity in ("accuracy", "loss"):
-            yield f"{title}_{quantity}_plot.png", partial(draw_curves, name, series, quantity)
+            yield f"{stem}_{quantity}_plot.png", partial(draw_curves, title, series, quantity)
         for run in finished(series)[:1]:
-            yield (f"{title}_confusion_matrix.png",
-                   partial(pictures.draw_confusion, title, run, data_dir))
-            yield (f"{title}_misclassified.png",
-                   partial(pictures.draw_misclassified, title, run, data_dir))
             paths = [folder / f"{name}-seed{run['seed']}.pt" for folder in weight_dirs]
-            for kind, draw in (("filters", pictures.draw_filters),
-                               ("bitmaps", pictures.draw_bitmaps)):
-                yield f"{title}_{kind}.png", partial(draw_net, draw, title, run, paths, data_dir)
+            for kind, draw in (("confusion_matrix", pictures.draw_confusion),
+                               ("misclassified", pictures.draw_misclassified),
+                               ("filters", partial(draw_net, pictures.draw_filters, paths)),
+                               ("bitmaps", partial(draw_net, pictures.draw_bitmaps, paths))):
+                yield f"{stem}_{kind}.png", partial(draw, title, run, data_dir)
     if done := finished_series(everything):
-        yield "model_comparison.png", partial(draw_comparison, done)
+        yield "model_comparison.png", partial(
+            draw_comparison, {titles.spell(stems[name]): series for name, series in done.items()})
+    augmented = [run["recipe"] for series in everything.values() for run in series
+                 if run["recipe"]["augment"]]
     yield "samples.png", partial(
-        pictures.draw_samples, everything, data_dir, RECIPES["lenet_reg"])
+        pictures.draw_samples, everything, data_dir, [*augmented, DEFAULTS][0])
 
 
 def save(figure, path):
     """Writes a PNG with a palette of 256 colours: a third of the bytes. Raises RunError."""
+    titles.choose_fonts(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")

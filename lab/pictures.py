@@ -19,7 +19,6 @@ from dataset import CLASSES, MNIST, SIDE, Distortion, Transform, hold_out
 from lab.checkpoints import blaming, build_net, read_checkpoint
 from lab.command import RunError
 from lab.identity import find_differences
-from model import BitmapDistance
 
 # Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
@@ -46,8 +45,8 @@ def measured_images(run, data_dir):
     held_out = run["evaluated_on"] == "validation"
     dataset, fingerprint = read_images(data_dir, train=held_out)
     if fingerprint != run["data"][run["evaluated_on"]]:
-        raise RunError(f"{data_dir}: not the images that these were measured on "
-                       "(--data-dir names another folder)")
+        raise RunError(f"{data_dir}: not the images that these were measured on; give the folder "
+                       "of your data with --data-dir DIR")
     return (hold_out(dataset, dataset)[1] if held_out else dataset)[:]
 
 
@@ -78,13 +77,13 @@ def draw_samples(series, data_dir, recipe):
     dataset, fingerprint = read_images(data_dir, train=True)
     if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
         return None
-    distortion = Distortion(*(getattr(recipe, bound) for bound in Distortion.bounds))
+    distortion = Distortion(*(recipe[bound] for bound in Distortion.bounds))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         figure, ax = make_mosaic(15, 5, (
             "Training images, each beside what the net sees of it in six epochs: within rotation "
-            f"± {recipe.rotation:g}°,\ntranslation ± {recipe.translation:g} pixels, scaling "
-            f"± {100 * recipe.scaling:g} %, shear ± {recipe.shear:g}°"))
+            f"± {recipe['rotation']:g}°,\ntranslation ± {recipe['translation']:g} pixels, scaling "
+            f"± {100 * recipe['scaling']:g} %, shear ± {recipe['shear']:g}°"))
         for digit in range(CLASSES):
             x, y = 7.8 * (digit // 5), digit % 5
             image = dataset.images[dataset.labels == digit][:1]
@@ -213,7 +212,7 @@ def draw_bitmaps(name, run, net, data_dir):
     Returns a Figure, or None if the output of the net is not the distance to bitmaps.
     """
     output = getattr(net, "output", None)
-    if not isinstance(output, BitmapDistance):
+    if not hasattr(output, "bitmaps"):
         return None
     seen = {}
     output.register_forward_pre_hook(lambda _, inputs: seen.update(answers=inputs[0]))

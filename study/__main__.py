@@ -17,6 +17,7 @@ from main import DEFAULTS
 from study import figures, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
+NEEDED = ("lenet", "mlp", "lenet_reg")  # the other series may be missing
 EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the pages show how these are compared
 
 
@@ -62,7 +63,12 @@ def make_blocks(series, held_out, again):
 
     Each argument is {name: [finished run, ...]}: of runs measured on the test set, of runs measured
     on held-out images, and of runs that repeat some of `series`.
+    Raises RunError if one that cannot be done without is missing.
     """
+    for folder, found, names in ((LOGS, series, {*NEEDED, *again}),
+                                 (LOGS / "validation", held_out, {*EXAMPLE})):
+        if missing := ", ".join(sorted(names - found.keys())):
+            raise RunError(f"{folder}: no finished run of {missing}, which the report needs")
     example = compare.compare({name: held_out[name] for name in EXAMPLE})
     return {
         "example": f"```\n{example}\n```",

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 
 from lab.compare import LEVEL
 from lab.pictures import BLUE, GREY, WIDTH
-from plot import NAMES, draw_dots
+from lab.titles import NAMES
+from plot import draw_dots
 from study import effects
 from study.tables import ABLATION, ROAD
 

@@ -10,6 +10,7 @@ from scipy import stats
 
 import model
 from lab import compare
+from lab.command import RunError
 from lab.compare import accuracies, extent
 from lab.logs import spread
 from lab.pictures import DOUBTFUL_LABELS
@@ -39,10 +40,10 @@ def table(header, rows):
 
 
 def results_table(series):
-    """Tabulates all series: by model in the order of RECIPES, then by name."""
-    models, rows = list(RECIPES), []
+    """Tabulates all series: by model in the order of RECIPES (others last), then by name."""
+    places, rows = {model: place for place, model in enumerate(RECIPES)}, []
     for name, chosen in sorted(series.items(), key=lambda item: (
-            models.index(item[1][0]["model"]), item[0])):
+            places.get(item[1][0]["model"], len(places)), item[0])):
         train = np.array([100 * run["final"]["train_accuracy"] for run in chosen])
         seconds = [row["seconds"] for run in chosen for row in run["history"]]
         rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",
@@ -213,7 +214,9 @@ def paired_tests(series):
     lines = []
     for (one, other), (verdict, words) in zip(pairs, judged, strict=True):
         a, b = ({run["seed"]: run for run in series[name]} for name in (one, other))
-        seed = min(a.keys() & b.keys())
+        if not (seeds := a.keys() & b.keys()):
+            raise RunError(f"{one} and {other} have no seed in common")
+        seed = min(seeds)
         only_a, only_b, p = mcnemar(misread(a[seed]), misread(b[seed]))
         lines.append(
             f"- `{one}` against `{other}`, the nets of seed {seed}: `{one}` alone misreads "
@@ -244,10 +247,11 @@ def sampling_error(series):
 
 
 def parameter_tables():
-    """Tabulates the parameters of each layer of the main nets."""
-    nets = (model.LeNet5(), model.CustomMLP(), model.LeNet1998(), model.LeNetWide(0.5),
-            model.MLPWide(0.5))
-    return "\n\n".join("\n".join(model.markdown_table(net)) for net in nets)
+    """Tabulates the parameters of each layer of the main nets, as far as model.py has them."""
+    nets = (("LeNet5", None), ("CustomMLP", None), ("LeNet1998", None), ("LeNetWide", 0.5),
+            ("MLPWide", 0.5))
+    return "\n\n".join("\n".join(model.markdown_table(model.make_net(vars(model)[net], dropout)))
+                       for net, dropout in nets if net in vars(model))
 
 
 def seeds_table(series):

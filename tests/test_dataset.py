@@ -28,6 +28,7 @@ from dataset import (
     load_data,
     make_loader,
 )
+from lab.logs import count_examples
 
 BOUNDS = {"rotation": 12.0, "translation": 2.0, "scaling": 0.12, "shear": 10.0}
 
@@ -179,6 +180,15 @@ def test_hold_out_is_disjoint_complete_and_always_the_same(small_idx):
     assert rest[[0, 1]][0].shape == (2, 1, 32, 32)  # each with its own transform
     assert torch.equal(sixth[[0, 1]][0], validation_set[places[1][:2]][0])
     assert (len(train_set), len(validation_set)) == (600, 600)
+
+
+@pytest.mark.parametrize("size", [600, 601, 605, 6, 11])
+def test_the_logs_count_as_many_images_as_are_held_out(size, digits, tmp_path):
+    """A sixth, rounded down: 601 and 605 images leave 100 to measure on."""
+    write_idx_folder(tmp_path, {"train": [array[:size] for array in digits["train"]]})
+    _, held_out, data = load_data(tmp_path, None, None, validate=True)
+    assert len(held_out) == size // 6
+    assert count_examples({"evaluated_on": "validation", "data": data}) == size // 6
 
 
 def test_hold_out_of_next_to_nothing(small_digits, tmp_path):

@@ -17,6 +17,7 @@ from made_up import (
     read_dots,
     texts,
     write_curves,
+    write_series,
     write_weights,
 )
 from matplotlib import style
@@ -25,10 +26,11 @@ from PIL import Image
 
 import dataset
 import main
+import model as nets
 import plot
 from lab import pictures
 from main import RECIPES
-from model import LeNet5
+from model import LeNet5, LeNet1998
 
 
 def draw(folder, data_dir=dataset.DATA_DIR, word=""):
@@ -112,9 +114,36 @@ def test_the_named_series_alone_are_drawn(tmp_path, capsys, unsaved):
     assert status == 1
     assert complaints == [f"plot.py: {tmp_path / 'logs'}: no series missing; there are lenet, "
                           "lenet-lr0.05, mlp"]
+    assert {Path(line).parent for line in lines} == {tmp_path}
     drawn = {Path(line).name.rpartition("_")[0] for line in lines}
     assert not any(name.startswith("CustomMLP") for name in drawn)
     assert {"lenet-lr0.05_accuracy", "LeNet_accuracy", "LeNet_confusion"} <= drawn
+
+
+def test_names_that_differ_in_case_have_files_of_their_own(tmp_path, capsys, unsaved):
+    for name in ("LENET", "LeNet", "lenet"):
+        write_curves(tmp_path / "logs", "lenet")
+        for path in list((tmp_path / "logs").glob("lenet-*")):
+            path.rename(path.with_name(path.name.replace("lenet", name)))
+    status, lines, _ = run_plot(tmp_path / "logs", tmp_path / "img", capsys)
+    assert (status, len({line.casefold() for line in lines})) == (0, 14)
+    assert {name: Path(line).name for line in lines for name in ("LENET", "LeNet_2", "LeNet_a")
+            if name in line and "accuracy" in line} == {
+        "LENET": "LENET_2_accuracy_plot.png", "LeNet_2": "LeNet_2_2_accuracy_plot.png",
+        "LeNet_a": "LeNet_accuracy_plot.png"}
+
+
+def test_recipes_and_nets_can_be_renamed_and_removed(tmp_path, capsys, unsaved, monkeypatch):
+    """The logs hold all that the figures need."""
+    write_curves(tmp_path / "logs", "lenet_1998", augment=True, rotation=33.0)
+    write_weights(tmp_path / "logs", "lenet_1998", LeNet1998)
+    monkeypatch.delattr(nets, "LeNet1998")
+    monkeypatch.setattr(plot, "RECIPES", {}, raising=False)
+    status, lines, complaints = run_plot(tmp_path / "logs", tmp_path / "img", capsys)
+    assert (status, len(lines), len(complaints)) == (1, 6, 1)  # no weights without their net
+    assert "lenet_1998-seed0.pt" in complaints[0]
+    assert "rotation ± 33°" in draw(tmp_path / "logs", word="samples")["samples.png"].texts[0
+        ].get_text()
 
 
 @pytest.mark.parametrize(("log_dir", "out"), [
@@ -123,6 +152,8 @@ def test_a_folder_in_logs_has_its_figures_in_img(log_dir, out, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert plot.parse(["--log-dir", log_dir]).out == Path(out)
     assert plot.parse(["--log-dir", log_dir, "--out", "x"]).out == Path("x")
+    assert plot.parse(["a", "b", "--log-dir", log_dir, "--out", "x"]).out == Path("x")
+    assert plot.parse(["a", "b", "--log-dir", log_dir]).out == Path(out)
 
 
 def test_the_errors_are_those_of_the_lowest_finished_seed(tmp_path):
@@ -179,6 +210,16 @@ def test_curves_are_the_mean_and_the_band_the_extremes(tmp_path, quantity, facto
     assert ax.get_ylabel() == {"accuracy": "accuracy (%)",
                                "loss": "loss (cross entropy, nats)"}[quantity]
     assert ax.get_yscale() == {"accuracy": "function", "loss": "log"}[quantity]
+
+
+def test_one_seed_far_off_moves_the_mean(tmp_path):
+    """Made-up seeds are as far apart as their numbers: 0, 1 and 8 have a mean of 3."""
+    histories = [write_curves(tmp_path, "lenet", first=seed)[0] for seed in (0, 1, 8)]
+    for quantity, factor in (("accuracy", 100), ("loss", 1)):
+        _, test = plot.draw_curves("x", read(tmp_path)["lenet"], quantity).axes[0].get_lines()
+        assert list(test.get_ydata()) == pytest.approx(
+            [factor * statistics.mean(row[f"test_{quantity}"] for row in rows)
+             for rows in zip(*histories, strict=True)], rel=1e-5)
 
 
 def test_one_seed_has_no_band(tmp_path):
@@ -309,12 +350,20 @@ def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
         "CustomMLP\n61,706 parameters"]
 
 
+def test_the_mean_ranks_not_the_best_seed(tmp_path):
+    write_series(tmp_path, "lenet", [0.985, 0.985, 0.985])
+    write_series(tmp_path, "mlp", [0.999, 0.93, 0.93])
+    labels = [label for label, *_ in read_dots(
+        draw(tmp_path, word="comparison")["model_comparison.png"])]
+    assert labels == ["LeNet\n61,706 parameters", "CustomMLP\n61,706 parameters"]
+
+
 def test_other_images_have_a_panel_of_their_own(tmp_path):
     write_curves(tmp_path, "lenet")
     write_curves(tmp_path, "lenet-validate", evaluated_on="validation", seeds=2)
     write_curves(tmp_path, "lenet-lr0.2-validate", evaluated_on="validation", lr=0.2, epochs=9)
     write_curves(tmp_path, "lenet-fashion", data={"size": 10_000, "images_crc32": 1})
-    figure = plot.draw_comparison(read(tmp_path))
+    figure = draw(tmp_path, word="comparison")["model_comparison.png"]
     assert sorted((ax.get_title(), *(label.get_text().split("\n")[0]
                                      for label in ax.get_yticklabels())) for ax in figure.axes) == [
         ("Accuracy on 10,000 held-out images", "lenet-lr0.2-validate", "lenet-validate"),
@@ -371,6 +420,7 @@ def test_pictures_of_data_that_are_not_there_are_left_out_in_one_line(
     assert (status, len(complaints)) == (1, 1)
     fault = "not the images that these were measured on" if kind == "other" else "no such folder"
     assert complaints[0].startswith(f"plot.py: {data}: {fault}")
+    assert "--data-dir" in complaints[0]
     for name in ("LeNet", "CustomMLP"):
         for picture in ("confusion_matrix", "misclassified"):
             assert f"{name}_{picture}.png" in complaints[0]

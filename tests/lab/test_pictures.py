@@ -21,7 +21,7 @@ from made_up import (
 
 import dataset
 from lab import pictures, runs
-from main import DEFAULTS, RECIPES
+from main import DEFAULTS
 from model import FIGURE_3, CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998, squash
 
 
@@ -44,7 +44,7 @@ def test_samples_are_training_digits_and_their_distortions(digits):
     torch.manual_seed(123)  # a state that no drawing leaves behind
     state = torch.get_rng_state()
     shown = images(pictures.draw_samples(
-        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR, RECIPES["lenet_reg"]))
+        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR, DEFAULTS))
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's chance is touched
     assert len(shown) == 70
     for digit in range(10):
@@ -144,6 +144,19 @@ def test_filters_are_the_first_layer_at_work(digits, record):
         for row, expected in enumerate((kernel, response, pooled)):
             np.testing.assert_allclose(shown.pop((channel + 2.0, float(row))), expected, atol=1e-4)
     assert not shown
+
+
+def test_the_squares_of_a_row_share_a_scale_which_is_its_extreme(record):
+    figure = draw_net(pictures.draw_filters, record[0], "lenet_record")
+    rows = {}
+    for image in figure.axes[0].images:
+        left, _, _, top = image.get_extent()
+        if left > 2:  # not the digit
+            rows.setdefault(round(top), []).append(image)
+    assert sorted(map(len, rows.values())) == [6, 6, 6]
+    for row in rows.values():
+        extreme = max(abs(np.asarray(image.get_array())).max() for image in row)
+        assert {image.get_clim() for image in row} == {(-extreme, extreme)}
 
 
 def test_filters_of_any_net_with_a_convolution(digits, tmp_path):

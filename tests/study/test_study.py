@@ -7,11 +7,12 @@ import pytest
 from conftest import ROOT
 from made_up import write_curves
 
+import model
 import plot
 from lab import compare
 from lab.command import RunError
 from study import __main__ as study
-from study import effects
+from study import effects, tables
 
 NAMES = [*effects.NETS.values(), "mlp", "lenet_record", "lenet_1998"]
 
@@ -93,6 +94,57 @@ def test_a_damaged_log_is_one_line(workplace, capsys):
     path.write_text("{")
     assert study.main([]) == 1
     assert capsys.readouterr() == ("", f"study: {path}: damaged, or not a log of main.py\n")
+
+
+@pytest.mark.parametrize("unfinished", [False, True])
+@pytest.mark.parametrize(("folder", "name"), [
+    *((".", name) for name in NAMES), *(("validation", name) for name in study.EXAMPLE)])
+def test_a_series_that_is_missing_is_one_line_or_left_out(folder, name, unfinished, workplace,
+                                                          capsys, monkeypatch):
+    monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
+    for path in (study.LOGS / folder).glob(f"{name}-seed*"):
+        path.unlink()
+    if unfinished:
+        write_curves(study.LOGS / folder, name, done=1,
+                     evaluated_on="validation" if folder == "validation" else "test")
+    else:  # else the folder may be without a run
+        write_curves(study.LOGS / folder, "lenet_fast")
+    needed = name in (*study.NEEDED, *study.EXAMPLE)
+    assert study.main([]) == needed
+    assert capsys.readouterr().err == (
+        f"study: {study.LOGS / folder}: no finished run of {name}, which the report needs\n"
+        if needed else "")
+
+
+def test_a_series_that_was_repeated_is_needed(workplace, capsys):
+    write_curves(study.LOGS / "again", "lenet_fast")
+    assert study.main([]) == 1
+    assert capsys.readouterr() == ("", f"study: {study.LOGS}: no finished run of lenet_fast, which "
+                                       "the report needs\n")
+
+
+def test_nets_without_a_common_seed_are_one_line(workplace, capsys):
+    for path in study.LOGS.glob("mlp-seed*"):
+        path.unlink()
+    write_curves(study.LOGS, "mlp", first=7)
+    assert study.main([]) == 1
+    assert capsys.readouterr() == ("", "study: lenet and mlp have no seed in common\n")
+
+
+def test_recipes_and_nets_can_be_renamed_and_removed(workplace, capsys, monkeypatch):
+    monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
+    before = study.make_blocks(*map(compare.finished_series, study.read_logs()))
+    monkeypatch.setattr(tables, "RECIPES", {
+        name: recipe for name, recipe in tables.RECIPES.items() if name != "mlp"})
+    monkeypatch.delattr(model, "LeNet1998")
+    assert study.main([]) == 0
+    after = study.make_blocks(*map(compare.finished_series, study.read_logs()))
+    assert after["results"] != before["results"]
+    assert sorted(after["results"].splitlines()) == sorted(before["results"].splitlines())
+    assert "| `mlp` |" in after["results"].splitlines()[-1]
+    assert "LeNet1998" in before["parameters"]
+    assert "LeNet1998" not in after["parameters"]
+    assert after["parameters"].count("| total |") == before["parameters"].count("| total |") - 1
 
 
 def test_as_a_command(tmp_path, monkeypatch, capsys):
