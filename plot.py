@@ -85,9 +85,9 @@ def draw_curves(title, series, quantity):
     """
     shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
     others = [run for run in series if run not in shown]
-    run, factor, unit = shown[0], 1, " (cross entropy, nats)"
-    if quantity == "accuracy":
-        factor, unit = 100, " (%)"
+    run = shown[0]
+    factor, unit, form = ((100, "%", "{:.2f} %") if quantity == "accuracy"
+                          else (1, "cross entropy, nats", "{:.3g}"))
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     ax = figure.subplots()
 
@@ -101,8 +101,7 @@ def draw_curves(title, series, quantity):
                                         ("test", run["evaluated_on"], BLUE, "-")):
         curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
         epochs = range(1, curves.shape[1] + 1)
-        last = curves[:, -1].mean()  # summed as in report.py, so that both round alike
-        last = f"{last:.2f} %" if quantity == "accuracy" else f"{last:.3g}"
+        last = form.format(curves[:, -1].mean())  # summed as in report.py, to round alike
         ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".", markersize=4,
                 label=f"{label}: {last}")
         if len(shown) > 1:
@@ -120,7 +119,7 @@ def draw_curves(title, series, quantity):
         stretch_accuracy(ax, "y", min(95, 0.99 * lowest), 100.01)
     else:
         ax.set_yscale("log")
-    ax.set(title=title, xlabel="epoch", ylabel=quantity + unit)
+    ax.set(title=title, xlabel="epoch", ylabel=f"{quantity} ({unit})")
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
     state = "last epoch" if run["complete"] else progress(run)
@@ -138,7 +137,7 @@ def draw_dots(panels):
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
     for ax, (title, rows) in zip(axes, panels, strict=True):
-        ends, names = [], ("one seed", "mean, lowest to highest seed; on the right mean ± std")
+        names = ("one seed", "mean, lowest to highest seed; on the right mean ± std")
         for y, (_, series) in enumerate(rows):
             values = accuracies(series)
             mean, n = np.mean(values), len(values)
@@ -148,12 +147,11 @@ def draw_dots(panels):
                         color=BLUE, markersize=6, capsize=4, label=names[1] if y == 0 else None)
             ax.text(1.02, y, f"{spread(values)} %  (n = {n})", va="center",
                     transform=ax.get_yaxis_transform())
-            ends += list(values)
-        low, high = min(ends), max(ends)
+        low, high = ax.dataLim.intervalx
         stretch_accuracy(ax, "x", max(low - 0.1 * (100.1 - low), 0), high + 0.1 * (100 - high))
-        ax.set(title=title, ylim=(len(rows) - 0.4, -0.6), yticks=range(len(rows)),
-               xlabel="accuracy after the last epoch (%)")
-        ax.set_yticklabels([label for label, _ in rows], fontsize=9)
+        ax.set(title=title, xlabel="accuracy after the last epoch (%)",
+               ylim=(len(rows) - 0.4, -0.6))
+        ax.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     return figure
 

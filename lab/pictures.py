@@ -147,12 +147,11 @@ def draw_misclassified(name, run, data_dir):
         row, column = divmod(position, columns)
         top, left = row * pitch + 2, column * cell + 2
         sheet[top:top + SIDE, left:left + SIDE] = images[index, 0].numpy()
-        x, y = left / cell, top / cell
         ax.text(column + 0.5, (top + SIDE) / cell + 0.04,
                 f"{label} → {prediction}, {100 * probability:.1f} %\n{index}",
                 ha="center", va="top", fontsize=8)
         if reviewed and index in DOUBTFUL_LABELS:
-            ax.add_patch(Rectangle((x, y), SIDE / cell, SIDE / cell, fill=False,
+            ax.add_patch(Rectangle((left / cell, top / cell), SIDE / cell, SIDE / cell, fill=False,
                                    edgecolor=VERMILLION, linewidth=3))
     ax.imshow(sheet, cmap="gray", extent=(0, columns, rows * pitch / cell, 0))
     return figure

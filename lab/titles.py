@@ -40,8 +40,8 @@ def find_font(character):
     regular = {font.name for font in fontManager.ttflist if font.weight == 400}
     for family in (OURS, *sorted(regular)):
         # A "last resort" has a box for everything.
-        if not family.replace(" ", "").strip(".").startswith("LastResort") and (
-                get_font(findfont(FontProperties(family=[family]))).get_char_index(ord(character))):
+        font = get_font(findfont(FontProperties(family=[family])))
+        if "LastResort" not in family.replace(" ", "") and font.get_char_index(ord(character)):
             return family
     return None
 

@@ -54,8 +54,8 @@ def gather(series, measure):
     nets = {parts: {run["seed"]: value(run) for run in series[name]}
             for parts, name in NETS.items()}
     seeds = sorted(set.intersection(*map(set, nets.values())))
-    return np.array([[[[nets[i, j, k][seed] for seed in seeds] for k in (0, 1)] for j in (0, 1)]
-                     for i in (0, 1)])
+    values = [[nets[parts][seed] for seed in seeds] for parts in np.ndindex(2, 2, 2)]
+    return np.reshape(values, (2, 2, 2, -1))
 
 
 @dataclass(frozen=True)

@@ -41,14 +41,14 @@ def table(header, rows):
 
 def results_table(series):
     """Tabulates all series: by model in the order of RECIPES (others last), then by name."""
-    places, rows = {model: place for place, model in enumerate(RECIPES)}, []
+    rows = []
     for name, chosen in sorted(series.items(), key=lambda item: (
-            places.get(item[1][0]["model"], len(places)), item[0])):
-        train = np.array([100 * run["final"]["train_accuracy"] for run in chosen])
+            [*RECIPES, item[1][0]["model"]].index(item[1][0]["model"]), item[0])):
+        train = 100 * np.mean([run["final"]["train_accuracy"] for run in chosen])
         seconds = [row["seconds"] for run in chosen for row in run["history"]]
         rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",
                      f"**{spread(accuracies(chosen))}** ({len(chosen)})",
-                     extent(chosen), f"{train.mean():.2f}",
+                     extent(chosen), f"{train:.2f}",
                      f"{np.median(seconds):.1f}"])
     return table(["model", "parameters", "accuracy, %, mean ± std (n)",
                   "errors of 10,000, mean (min to max)", "train accuracy, %",
