@@ -45,7 +45,7 @@ def tar_members(path):
                 where = f"{path}: {member.name}"
                 if member.name.startswith("/") or ".." in parts:
                     raise DataError(f"{where}: a name that leads out of the archive")
-                if any(map(is_clutter, parts)) or not member.isreg() or member.issparse():
+                if any(map(is_clutter, parts)) or not member.isreg():
                     continue
                 metered.left += min(member.size, MAX_PNG_BYTES)
                 yield parts[-1], where, member.size, tar.extractfile(member).read

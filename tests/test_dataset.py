@@ -218,6 +218,9 @@ def test_load_data_puts_both_sets_on_the_device(small_idx, monkeypatch):
     *sets, _ = load_data(small_idx, None, None, device="meta")
     assert [(data.images.device.type, data.labels.device.type) for data in sets] == [
         ("meta", "meta")] * 2
+    for shuffle in (True, False):  # the order goes there at once, not batch by batch
+        batches = make_loader(sets[0], 128, shuffle).sampler
+        assert {batch.device.type for batch in batches} == {"meta"}
 
 
 # ---- Distortion ---------------------------------------------------------------------------------

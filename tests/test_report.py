@@ -80,6 +80,7 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     assert "wide" not in rows
     assert "corrected for their number (Holm)" in out
     assert "unfinished: wide-seed0, 1 of 9 epochs so far, 93.00 %" in out
+    assert out.count("unfinished: ") == 1
 
 
 def test_the_plain_series_of_a_name_with_an_exponent(tmp_path):

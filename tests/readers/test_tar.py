@@ -6,7 +6,21 @@ import tracemalloc
 
 import pytest
 from conftest import tar_bytes, write_files
-from six_digits import GOOD, PNG, TAR, TGZ, check_bad_files, fault, flip, png_of
+from six_digits import (
+    DIGITS,
+    GOOD,
+    PICTURES,
+    PNG,
+    PNGS,
+    TAR,
+    TGZ,
+    assert_equal,
+    check_bad_files,
+    fault,
+    flip,
+    png_of,
+    read_both,
+)
 
 
 def sparse_tar(holes):
@@ -77,3 +91,16 @@ def test_a_long_header_fills_no_memory(kind, suffix, tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
     finally:
         tracemalloc.stop()
+
+
+def test_a_sparse_file_is_a_file(tmp_path):
+    """As `tar --sparse` writes it: a map of what is no hole, then that. It was passed over."""
+    entry = tarfile.TarInfo("5_2.png")
+    entry.size = 512 + len(PNGS["train/5_2.png"])
+    entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                         "GNU.sparse.name": "5_2.png", "GNU.sparse.realsize": str(entry.size - 512)}
+    content = f"1\n0\n{entry.size - 512}\n".encode().ljust(512, b"\0") + PNGS["train/5_2.png"]
+    sparse = entry.tobuf(tarfile.PAX_FORMAT) + content + bytes(-len(content) % 512)
+    others = tar_bytes({name: png for name, png in PNGS.items() if "5_2" not in name})
+    write_files(tmp_path, {"train.tar": sparse + others, "test.tar": TAR})
+    assert_equal(read_both(tmp_path), dict.fromkeys(("train", "test"), (PICTURES, DIGITS)))
