@@ -246,6 +246,15 @@ def test_unfinished_runs_beside_finished_seeds_are_not_in_the_mean(tmp_path):
         assert figure.axes[0].get_legend().get_title().get_text() == "last epoch, mean of 2 seeds"
 
 
+def test_an_unfinished_run_is_shown_whole_however_bad_it_is(tmp_path):
+    write_curves(tmp_path, "lenet", epochs=30)
+    write_curves(tmp_path, "lenet", first=1, epochs=30, done=2)
+    series = read(tmp_path)["lenet"]
+    series[1]["history"][0]["test_accuracy"] = 0.3
+    low, _ = plot.draw_curves("x", series, "accuracy").axes[0].get_ylim()
+    assert low < 30
+
+
 def test_an_unfinished_series_is_drawn_as_far_as_it_goes(tmp_path):
     write_curves(tmp_path, "lenet", epochs=30, done=5)
     write_curves(tmp_path, "lenet", first=1, epochs=30, done=12)
@@ -356,6 +365,17 @@ def test_the_mean_ranks_not_the_best_seed(tmp_path):
     labels = [label for label, *_ in read_dots(
         draw(tmp_path, word="comparison")["model_comparison.png"])]
     assert labels == ["LeNet\n61,706 parameters", "CustomMLP\n61,706 parameters"]
+
+
+def test_a_long_name_goes_on_in_a_second_line(tmp_path):
+    name = "lenet_reg-lr0.05-momentum0.85-weight_decay0.0001-dropout0.2-augment-validate"
+    write_series(tmp_path, name, [0.98], model="lenet_reg")
+    (label, *_), = read_dots(draw(tmp_path, word="comparison")["model_comparison.png"])
+    *lines, parameters = label.split("\n")
+    assert "".join(lines) == name
+    assert max(map(len, lines)) <= 48 < len(name)
+    assert lines[1].startswith("-")
+    assert parameters == "61,706 parameters"
 
 
 def test_other_images_have_a_panel_of_their_own(tmp_path):

@@ -79,6 +79,19 @@ def test_confusion_matrix_counts_by_hand(digits, record):
     assert colours.max() == 1
 
 
+def test_numbers_on_dark_cells_are_white(digits):
+    labels = digits["test"][1]
+    eights = [[int(index), 8, 9, 0.5] for index in np.flatnonzero(labels == 8)[:10]]
+    sevens = [[int(index), 7, 1, 0.5] for index in np.flatnonzero(labels == 7)[:6]]
+    run = {"seed": 0, "evaluated_on": "test", "data": {"test": fingerprint(False)},
+           "errors": eights + sevens}
+    written = {text.get_position(): text.get_color() for text in pictures.draw_confusion(
+        "x", run, dataset.DATA_DIR).axes[0].texts}
+    assert written.pop((9, 8)) == "white"
+    assert written.pop((1, 7)) == "black"
+    assert set(written.values()) == {pictures.GREY}
+
+
 def test_misclassified_shows_every_error_the_most_confident_first(digits, record):
     test_images = digits["test"][0]
     run = read(record[0])["lenet_record"][0]
@@ -144,6 +157,14 @@ def test_filters_are_the_first_layer_at_work(digits, record):
         for row, expected in enumerate((kernel, response, pooled)):
             np.testing.assert_allclose(shown.pop((channel + 2.0, float(row))), expected, atol=1e-4)
     assert not shown
+
+
+def test_of_many_feature_maps_the_first_six_are_shown(record):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 5), torch.nn.Conv2d(8, 9, 3))
+    net.image_size = 28
+    run = read(record[0])["lenet_record"][0]
+    shown = images(pictures.draw_filters("x", run, net, dataset.DATA_DIR))
+    assert shown.keys() == {(1, 0), *((x, y) for x in range(2, 8) for y in range(3))}
 
 
 def test_the_squares_of_a_row_share_a_scale_which_is_its_extreme(record):

@@ -32,7 +32,8 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     assert "- `lenet_dropout` is undecided against `lenet`: +0.00 points, 95 % interval" in text
     text = tables.paired_tests(series)
     # Their errors are nested here: 90 of the MLP's 200 are LeNet's too, and 110 its alone.
-    assert "`lenet` alone misreads 0 images, `mlp` alone 110; McNemar's exact p = 1.5e-33" in text
+    assert ("the nets of seed 0: `lenet` alone misreads 0 images, `mlp` alone 110; McNemar's exact "
+            "p = 1.5e-33") in text
     del series["lenet_reg"][1]["errors"][20:]
     text = tables.sampling_error(series)
     assert "99.53 % of 10,000 images (`lenet_reg`)" in text
