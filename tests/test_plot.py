@@ -362,9 +362,10 @@ def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
 def test_the_mean_ranks_not_the_best_seed(tmp_path):
     write_series(tmp_path, "lenet", [0.985, 0.985, 0.985])
     write_series(tmp_path, "mlp", [0.999, 0.93, 0.93])
-    labels = [label for label, *_ in read_dots(
-        draw(tmp_path, word="comparison")["model_comparison.png"])]
-    assert labels == ["LeNet\n61,706 parameters", "CustomMLP\n61,706 parameters"]
+    figure = draw(tmp_path, word="comparison")["model_comparison.png"]
+    assert [label for label, *_ in read_dots(figure)] == [
+        "LeNet\n61,706 parameters", "CustomMLP\n61,706 parameters"]
+    assert figure.axes[0].yaxis_inverted()  # the first of them stands at the top
 
 
 def test_a_long_name_goes_on_in_a_second_line(tmp_path):

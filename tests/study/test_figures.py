@@ -96,6 +96,7 @@ def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
     assert any(effect.verdict != "undecided" for effect in answers["accuracy"])
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == list(effects.list_questions())
+    assert figure.axes[0].yaxis_inverted()  # the first question stands at the top
 
 
 def test_legends_of_the_report_say_what_its_tables_say():
