@@ -8,7 +8,11 @@ Leave some empty paper around the digit. lab/digit.py turns the picture into one
 README says how far you can trust the answers.
 """
 
+import glob
 import io
+import os
+import sys
+from pathlib import Path
 
 from lab import checkpoints, command
 from lab.command import RunError
@@ -18,7 +22,7 @@ from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
 def parse(argv):
     parser = command.Parser("predict.py", __doc__)
     parser.add_argument("pictures", nargs="+", type=command.path, metavar="PICTURE",
-                        help="an image file of any format, with one digit")
+                        help="an image file of any format, with one digit; or a pattern: *.png")
     parser.add_argument("--weights", type=command.path, default=WEIGHTS, metavar="FILE",
                         help="a checkpoint of main.py; default: lenet_record of the report")
     parser.add_argument("--show", action="store_true",
@@ -26,11 +30,19 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
+def expand(path):
+    """The files that match a pattern, sorted: cmd.exe, unlike other shells, leaves it as it is."""
+    found = [] if os.path.exists(path) else sorted(glob.glob(str(path)))
+    return [Path(name) for name in found] or [path]
+
+
 def execute(argv):
     """Reads the pictures of the command line. Yields a line for each that cannot be read."""
     args = parse(argv)
-    net = checkpoints.read_net(args.weights)
-    for path in args.pictures:
+    net, caution = checkpoints.read_weights(args.weights)
+    if caution:
+        print(f"predict.py: {args.weights}: {caution}", file=sys.stderr)
+    for path in (file for picture in args.pictures for file in expand(picture)):
         try:
             picture = prepare(read_picture(path))
             (first, second), (digit, other) = (

@@ -85,6 +85,16 @@ def test_mnist_digits_as_png_get_the_answer_of_main(raw_digits, answers, tmp_pat
         assert row[line[3]].item() == pytest.approx(top.values[1].item(), abs=1e-6)
 
 
+def test_patterns_that_the_shell_has_left_are_expanded(seven, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.png", "a.png", "c.bmp", "[a].png"):  # the last is no pattern: it exists
+        seven.save(name)
+    status, lines, errors = ask(capsys, "[a].png", "?.png", "*.gif", "*.bmp")
+    assert status == 1
+    assert [line[0] for line in lines] == ["[a].png", "a.png", "b.png", "c.bmp"]
+    assert errors == ["predict.py: *.gif: no such file"]
+
+
 # --show
 
 
@@ -92,7 +102,7 @@ def test_show_writes_what_the_net_saw(net, seven, tmp_path, capsys, monkeypatch)
     path = tmp_path / "my.photo.jpg"
     ImageOps.invert(seven.resize((280, 280))).save(path)
     seen = []
-    monkeypatch.setattr(checkpoints, "read_net", lambda path: net)
+    monkeypatch.setattr(checkpoints, "read_weights", lambda path: (net, ""))
     hook = net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     try:
         assert run(path, "--show") == 0
@@ -255,6 +265,32 @@ def test_checkpoints_of_main_work_as_they_are(raw_digits, small_idx, tmp_path, c
     status, lines, _ = ask(capsys, "--weights", weights, *paths)
     assert status == 0
     assert [line[1] for line in lines] == logits.argmax(1).tolist()
+
+
+@pytest.mark.parametrize(("train", "validate"), [("mnist", []), ("mnist", ["--validate"]),
+                                                 ("small", [])])
+def test_weights_of_other_data_are_pointed_out(seven, small_idx, tmp_path, capsys, monkeypatch,
+                                               train, validate):
+    if train == "mnist":  # in name only, which is faster
+        monkeypatch.setattr(MNIST, "fingerprint", lambda self: checkpoints.MNIST_TRAIN)
+    assert main.main(["--epochs", "1", "--data-dir", str(small_idx), *validate,
+                      "--log-dir", str(tmp_path), "--checkpoint-dir", str(tmp_path)]) == 0
+    weights = next(tmp_path.glob("*.pt"))
+    seven.save(tmp_path / "7.png")
+    capsys.readouterr()
+    status, lines, errors = ask(capsys, tmp_path / "7.png", "--weights", weights)
+    assert (status, len(lines)) == (0, 1)
+    said = [f"predict.py: {weights}: {checkpoints.OTHER_DATA}"]
+    assert errors == ([] if train == "mnist" else said)
+
+
+def test_the_caution_is_said_before_the_answers(seven, net, tmp_path, monkeypatch):
+    seven.save(tmp_path / "7.png")
+    monkeypatch.setattr(checkpoints, "read_weights", lambda path: (net, "other data"))
+    monkeypatch.setattr(sys, "stdout", both := io.StringIO())
+    monkeypatch.setattr(sys, "stderr", both)
+    assert run(tmp_path / "7.png") == 0
+    assert both.getvalue().startswith(f"predict.py: {WEIGHTS}: other data\n{tmp_path}")
 
 
 def test_as_a_command_from_another_folder(seven, tmp_path):
