@@ -49,6 +49,15 @@ def test_every_mnist_digit_passes_unchanged(digits):
         assert same_picture(prepare(picture), picture)
 
 
+def test_a_digit_that_fills_28x28_pixels_is_not_one_of_mnists(net, digits):
+    picture = Image.fromarray(digits["test"][0][17])  # a 7
+    full = picture.crop(picture.getbbox()).resize((28, 28))
+    prepared = prepare(full)
+    left, top, right, bottom = prepared.getbbox()
+    assert max(right - left, bottom - top) == 20
+    assert classify(net, prepared).argmax() == 7
+
+
 def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, digits):
     chance = np.random.default_rng(0)
     right = 0

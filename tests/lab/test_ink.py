@@ -12,6 +12,7 @@ import own_digits
 
 from lab import checkpoints
 from lab.digit import BLANK, WEIGHTS
+from lab.ink import find_ink, is_edge
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +52,63 @@ def test_an_empty_sheet_with_a_shadow_is_blank(net):
     chance = np.random.default_rng(4)  # the 13th shadow ends in a wedge at the border
     answers = {own_digits.read(net, own_digits.shade(chance)) for _ in range(13)}
     assert answers == {BLANK}
+
+
+def as_picture(grey):
+    return Image.fromarray(np.uint8(np.clip(grey, 0, 255)))
+
+
+def test_noise_is_no_ink_and_a_stroke_little_above_it_is():
+    noise = np.random.default_rng(0).normal(170, 14, (190, 190))
+    assert not find_ink(as_picture(noise))[0].any()
+    noise[40:150, 90:100] -= 105  # 7.5 standard deviations
+    ink, _ = find_ink(as_picture(noise))
+    assert (ink[40:150, 90:100] > 0).mean() > 0.9
+    ink[40:150, 90:100] = 0
+    assert (ink > 0).sum() < 10
+
+
+def test_a_broad_stroke_is_ink_and_a_broader_shade_is_paper():
+    x = np.tile(np.arange(192), (192, 1))
+    stroke = np.where((x >= 80) & (x < 104), 30, 230)  # an eighth of the picture
+    stroke[:30] = stroke[160:] = 230
+    ink, _ = find_ink(as_picture(stroke))
+    assert ((ink > 0.5) == (stroke == 30)).all()
+    shade = 230 - 110 * np.exp(-((x - 96) / 38) ** 2 / 2)  # a quarter of it is half as deep
+    assert not (find_ink(as_picture(shade))[0] > 0.5).any()
+
+
+@pytest.mark.parametrize("noise", [0, 4, 8, 16])
+def test_the_edge_of_a_shadow_is_told_from_a_stroke(noise):
+    grain = np.random.default_rng(0).normal(0, noise, (300, 300))
+    ink = np.zeros((300, 300))
+    ink[:, 150:156] = 1
+    edge = np.where(np.arange(300) < 150, 200, 140) + grain
+    assert is_edge(ink, edge, reach=3)
+    assert not is_edge(ink, 200 - 100 * ink + grain, reach=3)
+
+
+@pytest.mark.parametrize(("paper", "stroke", "found"), [
+    (230, 203, True), (230, 218, False),  # 0.12 and 0.05 of the paper's brightness
+    (80, 71, True), (80, 76, False),  # the same in the shade
+    (40, 67, True), (40, 52, False), (200, 212, False)])  # on dark paper, of 255
+def test_faint_strokes(paper, stroke, found):
+    grey = np.full((150, 150), paper)
+    grey[30:120, 70:76] = stroke
+    ink, _ = find_ink(as_picture(grey))
+    assert (ink[30:120, 70:76] > 0.9).all() == ink.any() == found
+
+
+def test_a_ruled_line_is_erased_and_a_darker_stroke_on_it_is_not():
+    grey = np.full((190, 190), 230)
+    grey[20::40] = grey[21::40] = 190
+    grey[100:102, 60:130] = 50
+    ink, _ = find_ink(as_picture(grey))
+    assert (ink > 0.5).sum() == (ink[100:102, 60:130] > 0.5).sum() == 140
+
+
+def test_a_bar_from_side_to_side_is_too_thick_for_a_ruled_line():
+    grey = np.full((190, 190), 230)
+    grey[80:104] = 50
+    ink, _ = find_ink(as_picture(grey))
+    assert (ink[84:100] > 0.5).all()
