@@ -14,6 +14,7 @@ import errno
 import functools
 import html
 import io
+import itertools
 import json
 import os
 import re
@@ -28,14 +29,17 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import torch
+from torch import nn
 
 from lab import checkpoints, command
 from lab.command import RunError
 from lab.digit import WEIGHTS, PictureError, classify, decode, prepare
+from model import PartialConvolution
 
 PAGE = Path(__file__).parent / "lab" / "draw.html"
 LOOPBACK = "127.0.0.1"
 MAX_BYTES = 10_000_000  # of a picture
+CONVOLUTIONS = (nn.Conv2d, PartialConvolution)
 PORTS = 20  # how many ports to try, from the wanted one on, until one is free
 # The page may run its own scripts, talk to this server and show its own pictures; nothing else.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -43,14 +47,18 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 
 
 def find_weights(first):
-    """Absolute paths of all weights there are: `first`, the report's, and those of your runs."""
+    """All weights there are: `first`, the report's, and those of your runs.
+
+    Returns {name: path}, both absolute. In a name, bytes that are no UTF-8 are escaped.
+    """
     found = [first, *sorted(WEIGHTS.parent.glob("*.pt")),
              *sorted(Path("checkpoints").glob("*.pt"))]
-    return list(dict.fromkeys(path.resolve() for path in found))
+    return {str(path).encode(errors="backslashreplace").decode(): path
+            for path in map(Path.resolve, found)}
 
 
 def load(path):
-    """The net of a checkpoint. Reads the file again if it has changed, as training changes it.
+    """`checkpoints.read_weights`. Reads the file again if it has changed, as training changes it.
 
     Raises RunError.
     """
@@ -62,40 +70,54 @@ def load(path):
 
 @functools.lru_cache(maxsize=8)
 def load_once(path, changed):
-    return checkpoints.read_net(path)
+    return checkpoints.read_weights(path)
 
 
 def answer(net, content):
     """Reads a picture, the bytes of an image file. Returns a dict of plain values, for JSON:
 
     digit: 0 to 9. probabilities: 10. seen: what the net saw, 28x28 values, 0 to 255.
-    maps: {"conv1": (C, H, W), "conv2": (C, H, W)}, after activation and pooling, as the next layer
-    gets them. Empty for a net without convolutions. Raises PictureError.
+    maps: what `find_maps` returns. Raises PictureError, and whatever the net raises.
     """
     picture = prepare(decode(io.BytesIO(content)))
-    passed = []  # the input and output of each layer, in the order of the computation
-    hooks = [layer.register_forward_hook(lambda layer, inputs, output: passed.extend(
-        [*inputs, output])) for layer in net.children()]
+    calls = []
+
+    def note(layer, inputs, output):
+        tensors = [x.clone() for x in inputs if isinstance(x, torch.Tensor) and x.ndim in (2, 4)]
+        calls.append((layer, tensors, output))
+
+    # Pooling, normalisation and activations have no matrices or kernels.
+    hooks = [layer.register_forward_hook(note) for layer in net.modules()
+             if any(weights.ndim > 1 for weights in layer.parameters(recurse=False))]
     try:
         probabilities = classify(net, picture)
     finally:
         for hook in hooks:
             hook.remove()
     return {"digit": int(probabilities.argmax()), "probabilities": probabilities.tolist(),
-            "seen": np.asarray(picture).tolist(), "maps": find_maps(passed)}
+            "seen": np.asarray(picture).tolist(), "maps": find_maps(calls)}
 
 
-def find_maps(passed):
-    """The maps of the first two convolutions, for JSON. passed: each layer's input and output."""
-    images = [x for x in passed if x.ndim == 4]  # (1, C, H, W)
-    last = {x.shape[1]: x for x in images}  # the last with C maps are those after pooling
-    if images:  # the last convolution's maps are pooled just before the first linear layer
-        channels = images[-1].shape[1]
-        flat = next(x for x in passed if x.ndim == 2)
-        side = round((flat.numel() / channels) ** 0.5)
-        last[channels] = flat.view(1, channels, side, side)
-    _, *maps = [np.round(x[0].tolist(), 3).tolist() for x in last.values()] or [None]
-    return dict(zip(("conv1", "conv2"), maps, strict=False))
+def find_maps(calls):
+    """The maps of the first two convolutions, {"conv1": (C, H, W), "conv2": (C, H, W)}, for JSON.
+
+    They are what the next layer gets, so after activation and pooling. If it gets something else
+    than maps, they are the convolution's output. Empty for a net without convolutions.
+    calls: (layer, input tensors, output) of each layer with matrices or kernels, in the order of
+    the computation.
+    """
+    found = []
+    for (layer, _, output), (_, received, _) in itertools.pairwise([*calls, (None, [], None)]):
+        if isinstance(layer, CONVOLUTIONS) and output.ndim == 4:
+            count = output.shape[1]
+            maps = next(iter(received), output)[0]
+            side = round((maps.numel() / count) ** 0.5)
+            if maps.shape == (count * side * side,):  # flattened, for a linear layer
+                maps = maps.view(count, side, side)
+            if maps.ndim != 3 or len(maps) != count:
+                maps = output[0]
+            found.append(np.round(maps.tolist(), 3).tolist())
+    return dict(zip(("conv1", "conv2"), found, strict=False))
 
 
 class Server(ThreadingHTTPServer):
@@ -128,14 +150,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.is_stranger():
-            self.fail(403, "only for pages of draw.py itself")
+            self.refuse()
         elif self.path.partition("?")[0] != "/":
             self.fail(404, "there is only /")
         else:
             options = "".join(
                 f'<option value="{html.escape(str(path))}">'
                 f"{html.escape(f'{path.parent.name}/{path.stem}')}</option>"
-                for path in find_weights(self.server.weights))
+                for path in map(Path, find_weights(self.server.weights)))
             page = PAGE.read_text("utf-8").replace("<!-- weights -->", options)
             self.reply(200, "text/html; charset=utf-8", page)
 
@@ -143,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
         path, _, query = self.path.partition("?")
         length = self.headers.get("Content-Length", "")
         if self.is_stranger():
-            self.fail(403, "only for pages of draw.py itself")
+            self.refuse()
         elif path != "/read":
             self.fail(404, "there is only /read")
         elif not re.fullmatch("[0-9]+", length):
@@ -153,20 +175,30 @@ class Handler(BaseHTTPRequestHandler):
         else:
             content = self.rfile.read(int(length))
             if len(content) == int(length):  # otherwise the client is gone
-                chosen = parse_qs(query).get("weights", [str(self.server.weights.resolve())])
-                self.server.worker.submit(self.read, chosen[0], content).result()
+                chosen = parse_qs(query).get("weights", [None])[0]
+                self.server.worker.submit(self.read, chosen, content).result()
 
     def read(self, chosen, content):
-        """Replies what the net of the weights `chosen` makes of a picture, the bytes `content`."""
+        """Replies what a net makes of a picture, the bytes `content`.
+
+        chosen: a name of `find_weights`, or None for the first.
+        """
         try:
-            at_hand = {str(path): path for path in find_weights(self.server.weights)}
+            at_hand = find_weights(self.server.weights)
+            chosen = chosen or next(iter(at_hand))
             if chosen not in at_hand:
                 raise RunError(f"{chosen!a}: no such weights")
-            result = answer(load(at_hand[chosen]), content)
+            net, caution = load(at_hand[chosen])
+            # NaN, which is not JSON, fails here, and not in the browser.
+            text = json.dumps({**answer(net, content), "caution": caution}, allow_nan=False)
         except (PictureError, RunError) as error:
             self.fail(400, str(error))
+        except Exception as error:  # such as a net of the user's that cannot read any picture
+            message = f"{chosen}: cannot read the picture ({checkpoints.describe(error)})"
+            print(f"draw.py: {message}", file=sys.stderr, flush=True)
+            self.fail(500, message)
         else:
-            self.reply(200, "application/json", json.dumps(result))
+            self.reply(200, "application/json", text)
 
     def is_stranger(self):
         """Whether the request names another host, or comes from a page that is not ours.
@@ -176,6 +208,11 @@ class Handler(BaseHTTPRequestHandler):
         hosts, origins = (self.headers.get_all(name, []) for name in ("Host", "Origin"))
         return (len(hosts) != 1 or hosts[0].lower() not in self.server.hosts
                 or origins not in ([], [f"http://{hosts[0]}"]))
+
+    def refuse(self):
+        port = self.server.server_port
+        self.fail(403, "only for pages of draw.py itself; through ssh, forward the same port: "
+                       f"ssh -L {port}:localhost:{port}")
 
     def fail(self, status, message):
         self.reply(status, "application/json", json.dumps({"error": message}))

@@ -1,5 +1,6 @@
 """draw.py: its answers, the requests it refuses, load and faults, and its page in a browser."""
 
+import base64
 import concurrent.futures
 import contextlib
 import gc
@@ -27,12 +28,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
+from torch import nn
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import own_digits
 
 import draw
 import main
+import model
 from dataset import Transform
 from lab import checkpoints
 from lab.digit import WEIGHTS
@@ -143,6 +146,175 @@ def test_every_net_is_answered_and_left_without_hooks(seven):
         assert not any(layer._forward_hooks for layer in net.modules())
 
 
+def features(*more):
+    """Two convolutions of 6 and 16 maps: (B, 1, 32, 32) -> (B, 16, 5, 5)."""
+    return [nn.Conv2d(1, 6, 5), nn.ReLU(inplace=True), nn.MaxPool2d(2), *more,
+            nn.Conv2d(6, 16, 5), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+
+
+class Halves(nn.Module):
+    image_size = 32
+
+    def __init__(self):
+        super().__init__()
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(400, 10))
+        self.features = nn.Sequential(*features())
+
+    def forward(self, images):
+        return self.classifier(self.features(images))
+
+
+class OneSequential(nn.Sequential):
+    image_size = 32
+
+    def __init__(self):
+        super().__init__(*features(nn.BatchNorm2d(6), nn.Dropout()), nn.Flatten(),
+                         nn.Linear(400, 10))
+
+
+class GlobalPooling(nn.Sequential):
+    image_size = 32
+
+    def __init__(self):
+        super().__init__(*features(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+
+class NoLinear(nn.Sequential):
+    image_size = 32
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 4, (3, 5), stride=2), nn.ReLU(), nn.Conv2d(4, 10, 5),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class Alike(nn.Sequential):
+    image_size = 28
+
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 8, 5), nn.AvgPool2d(2), nn.Conv2d(8, 8, 5), nn.AvgPool2d(2),
+                         nn.Flatten(), nn.Linear(128, 10))
+
+
+class Residual(nn.Module):
+    image_size = 28
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 8, 5), nn.Conv2d(8, 8, 5, padding=2)
+        self.output = nn.Linear(4608, 10)
+
+    def forward(self, images):
+        x = self.first(images)
+        x += self.second(x)
+        return self.output(x.flatten(1))
+
+
+class Rows(nn.Module):
+    """An LSTM over the rows of the image, or of what a convolution makes of it."""
+    image_size = 28
+    read = nn.Identity
+
+    def __init__(self):
+        super().__init__()
+        self.begin, self.lstm, self.output = self.read(), nn.LSTM(28, 20), nn.Linear(20, 10)
+
+    def forward(self, images):
+        return self.output(self.lstm(self.begin(images)[:, 0].transpose(0, 1))[1][0][0])
+
+
+class RowsOfMaps(Rows):
+    def read(self):
+        return nn.Conv2d(1, 5, 5, padding=2)  # 5 * 2 * 2 values enter the linear layer
+
+
+class Names(nn.Module):
+    """Calls its layers by keyword, and a convolution without a batch."""
+    image_size = 28
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.output = nn.Conv2d(1, 2, 5), nn.Linear(1152, 10)
+
+    def forward(self, images):
+        x = self.conv(input=images)
+        return self.output(input=x.flatten(1)) + self.conv(images[0]).sum()
+
+
+SMALL = {Halves: [(6, 14, 14), (16, 5, 5)], OneSequential: [(6, 14, 14), (16, 5, 5)],
+         GlobalPooling: [(6, 14, 14), (16, 1, 1)], NoLinear: [(4, 15, 14), (10, 11, 10)],
+         Alike: [(8, 12, 12), (8, 4, 4)], Residual: [(8, 24, 24), (8, 24, 24)], Rows: [],
+         RowsOfMaps: [(5, 28, 28)], Names: [(2, 24, 24)], CustomMLP: []}
+
+
+def save_net(kind, folder, **more):
+    """Saves a net of the class `kind` as a checkpoint. Returns it and the path."""
+    torch.manual_seed(0)
+    net, path = kind().eval(), folder / "small.pt"
+    recipe = {"net": kind.__name__, "dropout": None}
+    torch.save({"recipe": recipe, "model": net.state_dict(), **more}, path)
+    return net, path
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_nets_of_any_kind_are_answered(kind, serve, digits, seven, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, kind.__name__, kind, raising=False)
+    net, path = save_net(kind, tmp_path)
+    status, result = ask(serve(path), body=seven)
+    assert (status, len(result["probabilities"])) == (200, 10)
+    maps = dict(zip(("conv1", "conv2"), SMALL[kind], strict=False))
+    assert {name: np.shape(values) for name, values in result["maps"].items()} == maps
+    with torch.inference_mode():
+        image = Transform(net.image_size)(torch.from_numpy(digits["test"][0][0].copy())[None, None])
+        for i, values in enumerate(maps_of_small(net, image)):
+            got, wanted = torch.tensor(result["maps"][f"conv{i + 1}"]), values.view(SMALL[kind][i])
+            torch.testing.assert_close(got, wanted, rtol=0, atol=6e-4)
+
+
+def maps_of_small(net, image):
+    """The maps as the next layer gets them, from each net's definition."""
+    layers = list(net.features if isinstance(net, Halves) else net.children())
+    if isinstance(net, Residual):
+        first = net.first(image)
+        return first, first + net.second(first)
+    if isinstance(net, NoLinear):
+        first = layers[0](image).relu()
+        return first, layers[2](first)
+    if isinstance(net, nn.Sequential | Halves):
+        ends = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.Linear)]
+        return [nn.Sequential(*layers[:i])(image) for i in [*ends[1:], len(layers)][:2]]
+    return ()
+
+
+class Broken(CustomMLP):
+    def forward(self, images):
+        raise ValueError("two\nlines. And a second sentence")
+
+
+class Undefined(CustomMLP):
+    def forward(self, images):
+        return super().forward(images) * float("nan")
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    (Broken, "ValueError: two lines"),
+    (Undefined, "ValueError: Out of range float values are not JSON compliant")])
+def test_a_net_that_fails_is_one_line_in_both_places(kind, words, serve, seven, tmp_path,
+                                                     monkeypatch, capfd):
+    monkeypatch.setattr(model, kind.__name__, kind, raising=False)
+    _, path = save_net(kind, tmp_path)
+    status, result = ask(serve(path), body=seven)
+    assert (status, list(result)) == (500, ["error"])
+    said = f"{path}: cannot read the picture ({words}"
+    assert result["error"].startswith(said)
+    assert re.fullmatch(f"{re.escape('draw.py: ' + said)}.*\n", capfd.readouterr().err)
+
+
+def test_weights_of_other_data_come_with_a_caution(server, serve, seven, tmp_path):
+    assert ask(server, body=seven)[1]["caution"] == ""
+    _, path = save_net(LeNet5, tmp_path, data={"train": {"size": 60_000}})
+    assert ask(serve(path), body=seven)[1]["caution"] == checkpoints.OTHER_DATA
+
+
 @pytest.mark.parametrize(("body", "words"), [
     (b"", "not an image"), (b"seven" * 99, "not an image"),
     (png(np.full((300, 200), 255, np.uint8)), "blank"),
@@ -185,6 +357,21 @@ def test_weights_are_chosen_in_the_page(serve, seven, tmp_path, monkeypatch):
     assert ask(server, path=f"/read?weights={quote(str(mine))}", body=seven)[1] != before
 
 
+def test_a_name_that_is_no_utf_8_is_escaped(serve, seven, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    mine = Path(os.fsdecode(b"checkpoints/\xff.pt"))
+    try:
+        shutil.copy(WEIGHTS, mine)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    server = serve(mine)
+    options = re.findall('<option value="(.+?)">(.+?)</option>', ask(server, "GET", "/")[1])
+    assert options[0] == (rf"{tmp_path}/checkpoints/\udcff.pt", r"checkpoints/\udcff")
+    assert ask(server, body=seven)[1]["digit"] == 7  # the first
+    assert ask(server, path=f"/read?weights={quote(options[0][0])}", body=seven)[1]["digit"] == 7
+
+
 # Whom it answers
 
 
@@ -198,6 +385,27 @@ def test_strangers_are_refused(server, seven, headers, method, path):
     headers = {name: value.replace("PORT", str(server.server_port))
                for name, value in headers.items()}
     assert ask(server, method, path, seven, **headers)[0] == 403
+
+
+def test_a_tunnel_to_another_port_is_told_how(server):
+    port = server.server_port
+    status, result = ask(server, "GET", "/", Host="localhost:9000")
+    assert status == 403
+    assert f"forward the same port: ssh -L {port}:localhost:{port}" in str(result)
+
+
+def test_the_page_is_allowed_little_and_kept_nowhere(server, seven):
+    for method, path in (("GET", "/"), ("POST", "/read"), ("GET", "/none")):
+        head, _, _ = send(server, f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:"
+                          f"{server.server_port}\r\n\r\n".encode()).partition("\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
+        rules = dict(rule.split(" ", 1) for rule in headers["Content-Security-Policy"].split("; "))
+        assert rules == {"default-src": "'none'", "script-src": "'unsafe-inline'",
+                         "style-src": "'unsafe-inline'", "img-src": "blob: data:",
+                         "connect-src": "'self'", "frame-ancestors": "'none'",
+                         "form-action": "'none'"}
+        assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) \
+            == ("no-store", "nosniff")
 
 
 def test_a_request_without_host_or_with_two_is_refused(server):
@@ -270,6 +478,7 @@ def test_silent_and_dropped_connections_do_not_keep_others_waiting(server, seven
 
 
 def test_a_client_that_says_nothing_is_dropped(server, monkeypatch):
+    assert 1 <= draw.Handler.timeout <= 60
     monkeypatch.setattr(draw.Handler, "timeout", 0.05)
     assert send(server, b"") == ""
     assert send(server, post(server, 5000, b"half")) == ""
@@ -432,20 +641,86 @@ class Page:
         self.wait(lambda: self.find("answer").get_attribute("aria-busy") == "false")
         return self.text("digit"), self.text("error")
 
-    def draw(self, strokes):
-        """Draws strokes, lists of (x, y) in fractions of the sheet, with the mouse."""
+    def point(self, steps, kind="mouse"):
+        """Moves pointers over the sheet. Each step is (name of a pointer, where to or what to do).
+
+        The latter is (x, y) in fractions of the sheet, "down" or "up".
+        """
         from selenium.webdriver.common.actions.action_builder import ActionBuilder
         from selenium.webdriver.common.actions.pointer_input import PointerInput
         sheet = self.find("sheet").rect
-        actions = ActionBuilder(self.browser, mouse=PointerInput("mouse", "mouse"), duration=0)
-        for points in strokes:
-            pixels = [(round(sheet["x"] + x * sheet["width"]),
-                       round(sheet["y"] + y * sheet["height"])) for x, y in points]
-            actions.pointer_action.move_to_location(*pixels[0]).pointer_down()
-            for pixel in pixels[1:]:
-                actions.pointer_action.move_to_location(*pixel)
-            actions.pointer_action.pointer_up()
+        names = dict.fromkeys(name for name, _ in steps)
+        actions = ActionBuilder(self.browser, duration=0)
+        actions.devices = [PointerInput(kind, name) for name in names]
+        for moved, step in steps:
+            for pointer in actions.devices:
+                if pointer.name != moved:
+                    pointer.create_pause()
+                elif step == "down":
+                    pointer.create_pointer_down(button=0)
+                elif step == "up":
+                    pointer.create_pointer_up(button=0)
+                else:
+                    pointer.create_pointer_move(0, round(sheet["x"] + step[0] * sheet["width"]),
+                                                round(sheet["y"] + step[1] * sheet["height"]))
         actions.perform()
+
+    def draw(self, strokes):
+        """Draws strokes, lists of (x, y) in fractions of the sheet, with the mouse."""
+        self.point([("mouse", step) for first, *rest in strokes
+                    for step in (first, "down", *rest, "up")])
+        return self.answered()
+
+    def press(self, key):
+        self.browser.switch_to.active_element.send_keys(key)
+
+    def canvases(self, selector):
+        """What canvases show, PNGs. That of #sheet is what the page sends."""
+        addresses = self.browser.execute_script("""
+            return [...document.querySelectorAll(arguments[0])].map((map) => map.toDataURL());
+            """, selector)
+        return [base64.b64decode(address.partition(",")[2]) for address in addresses]
+
+    def sheet(self):
+        return self.canvases("#sheet")[0]
+
+    def greys(self, selector):
+        """What canvases show, arrays (H, W). They are grey and opaque."""
+        found = []
+        for content in self.canvases(selector):
+            rgba = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
+            assert (rgba[..., 3] == 255).all()
+            assert np.ptp(rgba[..., :3], axis=2).max() == 0
+            found.append(rgba[..., 0])
+        return found
+
+    def ink(self):
+        """Where the sheet is black, (336, 336)."""
+        return self.greys("#sheet")[0] < 128
+
+    def bars(self):
+        """For each bar: its digit, its width in percent, its words, whether it is the best."""
+        return self.browser.execute_script("""
+            return [...bars.children].map((row) => [row.firstChild.textContent,
+                parseFloat(row.querySelector("i").style.width), row.lastChild.textContent,
+                row.classList.contains("best")]);""")
+
+    def hold(self):
+        """Keeps back what the server answers, until `release`."""
+        self.browser.execute_script("""
+            const served = window.fetch;
+            window.held = [];
+            window.fetch = async (...request) => {
+                const answer = await served(...request);
+                if (held) await new Promise((resolve) => held.push(resolve));
+                return answer;
+            };""")
+
+    def release(self, script):
+        """Runs a script while an answer is kept back, and then lets it go."""
+        self.wait(lambda: self.browser.execute_script("return held.length"))
+        self.browser.execute_script(
+            f"{script}; const all = held; held = null; all.forEach((go) => go());")
         return self.answered()
 
     def give(self, kind, content, name="picture.png"):
@@ -470,7 +745,7 @@ def page(browser, server):
 
 def strokes_of(digit, hand):
     """The strokes of a digit in a hand of benchmarks/own_digits.py, in fractions of the sheet."""
-    return [0.5 + 0.6 * line[::12] for line in own_digits.write(
+    return [(0.5 + 0.6 * line[::12]).tolist() for line in own_digits.write(
         digit, hand, np.random.default_rng(hand))]
 
 
@@ -486,32 +761,175 @@ def test_digits_drawn_in_two_hands(page):
     assert len(wrong) <= 2, wrong
 
 
+def check_shown(page, net):
+    """Asserts that the page shows what `net` makes of its sheet."""
+    wanted = draw.answer(net, page.sheet())
+    shares = [f"{100 * p:.1f} %" for p in wanted["probabilities"]]
+    assert page.text("digit") == str(wanted["digit"])
+    assert page.text("sure") == shares[wanted["digit"]]
+    for i, (digit, width, words, best) in enumerate(page.bars()):
+        assert (digit, words, best) == (str(i), shares[i], i == wanted["digit"])
+        assert width == pytest.approx(100 * wanted["probabilities"][i], abs=0.01)
+    (seen,) = page.greys("#seen")
+    assert seen.tolist() == wanted["seen"]
+    for name, maps in wanted["maps"].items():
+        low, high = np.min(maps), np.max(maps)
+        shown = page.greys(f"#{name} canvas")
+        for got, values in zip(shown, maps, strict=False):  # the page shows the first 6 and 16
+            assert np.abs(got - 255 * (np.array(values) - low) / (high - low)).max() <= 0.51
+
+
+ONE = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]
+
+
 def test_what_the_page_shows(page):
-    digit, error = page.draw(strokes_of(3, 0))
-    assert (digit, error) == ("3", "")
-    shares = [float(row.text.split()[1])
-              for row in page.browser.find_elements("css selector", "#bars li")]
-    assert np.argmax(shares) == 3
-    assert sum(shares) == pytest.approx(100, abs=0.6)
-    sizes, spread = page.browser.execute_script("""
-        const maps = [...document.querySelectorAll("#seen, #conv1 canvas, #conv2 canvas")];
-        const values = (map) => map.getContext("2d").getImageData(0, 0, map.width, map.height).data;
-        return [maps.map((map) => map.width), maps.map((map) => new Set(values(map)).size)];""")
-    assert sizes == [28] + 6 * [14] + 16 * [5]
-    assert spread[0] > 10
-    assert np.mean(np.array(spread[1:]) > 3) > 0.8  # some maps may be dark throughout
+    assert page.draw(strokes_of(3, 0)) == ("3", "")
+    check_shown(page, checkpoints.read_net(WEIGHTS))
+    assert [len(page.greys(f"#{name} canvas")) for name in ("conv1", "conv2")] == [6, 16]
+    assert re.fullmatch(r"answered in \d+ ms", page.text("time"))
+    assert page.find("features").is_displayed()
+    assert page.text("caution") == ""
+
+
+def test_weights_are_chosen_on_the_page(page):
+    page.draw(strokes_of(3, 0))
+    mine = WEIGHTS.with_name("lenet_1998-seed0.pt")
+    page.find("weights").send_keys(f"{mine.parent.name}/{mine.stem}")
+    page.answered()
+    check_shown(page, checkpoints.read_net(mine))
+
+
+class Broad(OneSequential):
+    """More values in its maps than a function of JavaScript takes arguments."""
+
+    def __init__(self):
+        nn.Sequential.__init__(self, nn.Conv2d(1, 400, 5), nn.Conv2d(400, 10, 28),
+                               nn.Flatten())
+
+
+def test_a_broad_net_of_other_data_is_shown_with_a_caution(browser, serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(model, "Broad", Broad, raising=False)
+    net, path = save_net(Broad, tmp_path, data={"train": {}})
+    page = Page(browser, serve(path))
+    page.draw([ONE])
+    check_shown(page, net)
+    assert page.text("caution") == checkpoints.OTHER_DATA
+    page.find("clear").click()
+    page.answered()
+    assert page.text("caution") == ""
+
+
+def test_the_pen(page):
+    page.draw([ONE])
+    rows, columns = page.ink().nonzero()
+    assert 1 + np.ptp(columns) == pytest.approx(15, abs=1)
+    assert 1 + np.ptp(rows) == pytest.approx(0.6 * 336 + 15, abs=2)  # round ends
+    assert (rows.mean(), columns.mean()) == pytest.approx((167.5, 167.5), abs=1)
+    page.find("clear").click()
+    page.draw([[(0.2, 0.3)]])  # a dot
+    rows, columns = page.ink().nonzero()
+    assert len(rows) == pytest.approx(np.pi * 7.5**2, abs=25)
+    assert (rows.mean(), columns.mean()) == pytest.approx((100.3, 66.7), abs=1)
+    page.find("clear").click()
+    page.draw([[(0.2, 0.8), (0.5, 0.2), (0.8, 0.8)]])
+    ink = page.ink()
+    assert not ink[67, 168]  # the corner is rounded
+    assert ink[round(0.425 * 336), round(0.4625 * 336)]  # a parabola's middle
 
 
 def test_clear_and_undo_by_button_and_by_key(page):
-    one = [[(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]]
-    for key, left in (("z", ""), ("\ue00c", ""), ("\ue017", "")):  # Escape, Delete
-        assert page.draw(one) == ("1", "")
-        page.find("sheet").parent.switch_to.active_element.send_keys(key)
-        assert page.answered() == (left, "")
-    page.draw(one)
+    blank = page.sheet()
+    assert not page.ink().any()
+    for key in ("z", "Z", "\ue00c", "\ue017", "\ue003"):  # Escape, Delete, Backspace
+        assert page.find("hint").is_displayed()
+        assert not any(page.find(name).is_enabled() for name in ("undo", "clear"))
+        assert page.draw([ONE]) == ("1", "")
+        assert not page.find("hint").is_displayed()
+        assert all(page.find(name).is_enabled() for name in ("undo", "clear"))
+        page.press(key)
+        assert page.answered() == ("", "")
+        assert page.sheet() == blank
+        assert [bar[1:] for bar in page.bars()] == 10 * [[0, "", False]]
+        assert (page.text("sure"), page.text("time")) == ("", "")
+        assert not np.any(page.greys("#seen"))
+    page.draw([ONE])
+    before = page.sheet()
     page.draw([[(0.25, 0.2), (0.5, 0.2)]])
+    assert page.sheet() != before
     page.find("undo").click()
     assert page.answered() == ("1", "")
+    assert page.sheet() == before
+    page.find("clear").click()
+    assert page.answered() == ("", "")
+    assert page.sheet() == blank
+
+
+DRAW = "strokes = arguments[0]; paint(); read(); "  # all strokes at once
+
+
+@pytest.mark.parametrize("change", [
+    "clear.click()", "undo()", "replace(new File([], 'empty'))",
+    "weights.selectedIndex = 1; weights.onchange()"])
+def test_an_answer_to_an_older_sheet_is_not_shown(page, change):
+    page.browser.execute_script("""
+        window.shown = [];
+        new MutationObserver(() => shown.push(bars.innerHTML)).observe(
+            bars, {subtree: true, attributes: true});""")
+    sheet = [(336 * np.array(points)).tolist() for points in strokes_of(3, 0)]
+    page.browser.execute_script(DRAW, sheet)
+    assert page.answered() == ("3", "")
+    (stale,) = page.browser.execute_script("return shown")
+    page.browser.execute_script("replace(null)")
+    page.answered()
+    page.browser.execute_script("shown = []")
+    page.hold()
+    page.browser.execute_script(DRAW, sheet)
+    page.release(change)
+    assert stale not in page.browser.execute_script("return shown")
+
+
+def test_the_latest_sheet_is_answered(page):
+    page.hold()
+    page.browser.execute_script(DRAW, [[[168, 67], [168, 269]]])
+    page.release("strokes.push([[60, 67], [168, 67]]); paint(); read()")
+    check_shown(page, checkpoints.read_net(WEIGHTS))
+
+
+def test_a_second_finger_draws_nothing(page):
+    page.point([("one", (0.5, 0.2)), ("one", "down"), ("one", (0.5, 0.4)),
+                ("two", (0.1, 0.1)), ("two", "down"), ("two", (0.1, 0.5)), ("one", (0.5, 0.6)),
+                ("two", (0.1, 0.9)), ("two", "up"), ("one", (0.5, 0.8)), ("one", "up")], "touch")
+    assert page.answered() == ("1", "")
+    touched = page.sheet()
+    page.find("clear").click()
+    page.draw([[(0.5, 0.2), (0.5, 0.4), (0.5, 0.6), (0.5, 0.8)]])
+    assert page.sheet() == touched
+
+
+@pytest.mark.parametrize("key", ["z", "\ue00c"])
+def test_a_key_ends_the_stroke_under_way(page, key):
+    page.draw([ONE])
+    before = page.sheet()
+    page.point([("mouse", step) for step in ((0.2, 0.2), "down", (0.3, 0.5))])
+    assert page.sheet() != before
+    page.press(key)
+    page.point([("mouse", step) for step in ((0.8, 0.8), "up")])
+    page.answered()
+    if key == "z":  # takes only this stroke back
+        assert page.sheet() == before
+        page.find("clear").click()
+    assert not page.ink().any()
+    assert page.draw([ONE]) == ("1", "")
+    assert page.sheet() == before
+
+
+def test_a_fault_is_not_shown_before_the_stroke_ends(page):
+    page.draw([[(0.2, 0.2), (0.2, 0.8)]])
+    page.point([("mouse", step) for step in ((0.8, 0.2), "down", (0.8, 0.8))])
+    assert page.answered() == ("1", "")
+    page.point([("mouse", "up")])
+    digit, error = page.answered()
+    assert (digit, error[:16]) == ("", "2 separate marks")
 
 
 def test_a_picture_is_dropped_pasted_or_chosen(page, digits, tmp_path):
