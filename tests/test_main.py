@@ -373,6 +373,10 @@ def test_formats_of_csv_and_json(train, tmp_path):
     assert text.endswith("\n")
     rows = read_rows("lenet-epochs2-seed3", tmp_path)
     assert [row["epoch"] for row in rows] == ["1", "2"]
+    recipe = dataclasses.replace(main.RECIPES["lenet"], epochs=2)
+    for epoch, row in enumerate(rows):  # the highest rate of its five steps
+        rates = [main.learning_rate(recipe, (epoch + (step + 0.5) / 5) / 2) for step in range(5)]
+        assert float(row["learning_rate"]) == pytest.approx(max(rates), rel=1e-5)
     log = read_json("lenet-epochs2-seed3", tmp_path)
     assert set(log) == JSON_KEYS
     assert (log["model"], log["seed"], log["parameters"]) == ("lenet", 3, 61706)
