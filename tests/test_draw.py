@@ -807,6 +807,14 @@ class Broad(OneSequential):
                                nn.Flatten())
 
 
+def test_a_net_without_convolutions_shows_none(browser, serve, tmp_path):
+    net, path = save_net(CustomMLP, tmp_path)
+    page = Page(browser, serve(path))
+    page.draw([ONE])
+    check_shown(page, net)
+    assert not page.find("features").is_displayed()
+
+
 def test_a_broad_net_of_other_data_is_shown_with_a_caution(browser, serve, tmp_path, monkeypatch):
     monkeypatch.setattr(model, "Broad", Broad, raising=False)
     net, path = save_net(Broad, tmp_path, data={"train": {}})
@@ -959,8 +967,11 @@ def test_what_cannot_be_read_is_said(page):
 
 
 def test_camera(page):
+    page.draw([ONE])
     page.find("camera").click()
     page.wait(lambda: page.browser.execute_script("return video.videoWidth > 0"))
+    page.press("z")
+    assert page.answered() == ("1", "")
     page.find("shoot").click()
     page.wait(lambda: page.find("photo").is_displayed())
     page.answered()

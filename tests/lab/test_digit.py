@@ -12,7 +12,17 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import own_digits
 
 from lab import checkpoints
-from lab.digit import STROKE, WEIGHTS, classify, fit, keep_digit, prepare, read_picture, to_grey
+from lab.digit import (
+    STROKE,
+    WEIGHTS,
+    PictureError,
+    classify,
+    fit,
+    keep_digit,
+    prepare,
+    read_picture,
+    to_grey,
+)
 
 
 @pytest.fixture(scope="module")
@@ -233,3 +243,24 @@ def test_a_piece_of_a_digit_is_kept_and_a_crumb_is_not():
     assert kept[80:240, 140:160].all()
     assert kept[60:70, 150:190].all()
     assert not kept[262:270, 150:166].any()
+
+
+def mark(*boxes):
+    """Ink and page (300, 300) with filled boxes: (top, bottom, left, right)."""
+    ink = np.zeros((300, 300))
+    for top, bottom, left, right in boxes:
+        ink[top:bottom, left:right] = 1
+    return ink, 255 - 235 * ink
+
+
+def test_a_distant_mark_is_a_digit_if_it_is_long_enough():
+    ink, page = mark((80, 240, 100, 120), (80, 125, 200, 220))  # 28 % as long
+    assert np.array_equal(keep_digit(ink, page), ink)
+    with pytest.raises(PictureError, match="2 separate marks"):
+        keep_digit(*mark((80, 240, 100, 120), (80, 152, 200, 220)))  # 45 %
+
+
+def test_a_mark_at_the_border_is_a_digit_only_if_it_is_alone():
+    one, edge = (80, 240, 140, 160), (0, 300, 0, 30)
+    assert np.array_equal(keep_digit(*mark(one, edge)), mark(one)[0])
+    assert np.array_equal(keep_digit(*mark(edge)), mark(edge)[0])
