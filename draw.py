@@ -114,7 +114,7 @@ def find_maps(calls):
             side = round((maps.numel() / count) ** 0.5)
             if maps.shape == (count * side * side,):  # flattened, for a linear layer
                 maps = maps.view(count, side, side)
-            if maps.ndim != 3 or len(maps) != count:
+            if len(maps) != count:
                 maps = output[0]
             found.append(np.round(maps.tolist(), 3).tolist())
     return dict(zip(("conv1", "conv2"), found, strict=False))

@@ -148,7 +148,7 @@ def test_every_net_is_answered_and_left_without_hooks(seven):
 
 def features(*more):
     """Two convolutions of 6 and 16 maps: (B, 1, 32, 32) -> (B, 16, 5, 5)."""
-    return [nn.Conv2d(1, 6, 5), nn.ReLU(inplace=True), nn.MaxPool2d(2), *more,
+    return [nn.Conv2d(1, 6, 5), *more, nn.ReLU(inplace=True), nn.MaxPool2d(2),
             nn.Conv2d(6, 16, 5), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
 
 
@@ -209,6 +209,25 @@ class Residual(nn.Module):
         return self.output(x.flatten(1))
 
 
+class Scaled(nn.Linear):
+    def forward(self, factor, x):
+        return super().forward(factor * x)
+
+
+class Beside(nn.Module):
+    """The second convolution gets the image beside the maps of the first."""
+    image_size = 28
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 5, padding=2), nn.Conv2d(5, 3, 5)
+        self.output = Scaled(1728, 10)
+
+    def forward(self, images):
+        x = self.second(torch.cat([self.first(images).relu(), images], dim=1))
+        return self.output(torch.tensor(2.0), x.relu().flatten(1))
+
+
 class Rows(nn.Module):
     """An LSTM over the rows of the image, or of what a convolution makes of it."""
     image_size = 28
@@ -242,7 +261,8 @@ class Names(nn.Module):
 
 SMALL = {Halves: [(6, 14, 14), (16, 5, 5)], OneSequential: [(6, 14, 14), (16, 5, 5)],
          GlobalPooling: [(6, 14, 14), (16, 1, 1)], NoLinear: [(4, 15, 14), (10, 11, 10)],
-         Alike: [(8, 12, 12), (8, 4, 4)], Residual: [(8, 24, 24), (8, 24, 24)], Rows: [],
+         Alike: [(8, 12, 12), (8, 4, 4)], Residual: [(8, 24, 24), (8, 24, 24)],
+         Beside: [(4, 28, 28), (3, 24, 24)], Rows: [],
          RowsOfMaps: [(5, 28, 28)], Names: [(2, 24, 24)], CustomMLP: []}
 
 
@@ -276,6 +296,9 @@ def maps_of_small(net, image):
     if isinstance(net, Residual):
         first = net.first(image)
         return first, first + net.second(first)
+    if isinstance(net, Beside):
+        first = net.first(image)
+        return first, net.second(torch.cat([first.relu(), image], dim=1)).relu()
     if isinstance(net, NoLinear):
         first = layers[0](image).relu()
         return first, layers[2](first)
@@ -903,6 +926,24 @@ def test_the_latest_sheet_is_answered(page):
     check_shown(page, checkpoints.read_net(WEIGHTS))
 
 
+def test_a_stroke_ends_beyond_the_sheet_too(page):
+    page.draw([[(0.5, 0.2), (0.5, 0.8), (1.2, 0.8)]])
+    before = page.sheet()
+    page.point([("mouse", (0.2, 0.2))])
+    assert page.answered()[1] == ""
+    assert page.sheet() == before
+
+
+def test_a_stroke_that_is_cancelled_has_ended(page):
+    page.point([("mouse", step) for step in (ONE[0], "down", *ONE[1:])])
+    before = page.sheet()
+    page.browser.execute_script(
+        "sheet.dispatchEvent(new PointerEvent('pointercancel', {pointerId: drawing}))")
+    page.point([("mouse", step) for step in ((0.2, 0.2), "up")])
+    assert page.answered() == ("1", "")
+    assert page.sheet() == before
+
+
 def test_a_second_finger_draws_nothing(page):
     page.point([("one", (0.5, 0.2)), ("one", "down"), ("one", (0.5, 0.4)),
                 ("two", (0.1, 0.1)), ("two", "down"), ("two", (0.1, 0.5)), ("one", (0.5, 0.6)),
@@ -951,12 +992,16 @@ def test_a_picture_is_dropped_pasted_or_chosen(page, digits, tmp_path):
     (tmp_path / "four.png").write_bytes(scan(4))
     page.find("file").send_keys(str(tmp_path / "four.png"))
     page.wait(lambda: page.answered() == ("4", ""))
+    page.find("clear").click()
+    page.find("file").send_keys(str(tmp_path / "four.png"))  # the same again
+    page.wait(lambda: page.answered() == ("4", ""))
     assert page.draw([[(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]]) == ("1", "")  # a new sheet
     assert not page.find("photo").is_displayed()
 
 
 def test_what_cannot_be_read_is_said(page):
     assert page.give("drop", b"seven", "seven.txt") == ("", "not an image")
+    page.wait(lambda: not page.find("photo").is_displayed())  # no broken picture
     assert page.draw([[(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]]) == ("1", "")
     digit, error = page.give("drop", png(np.full((100, 100), 255, np.uint8)))
     assert (digit, error[:5]) == ("", "blank")
