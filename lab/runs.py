@@ -145,8 +145,8 @@ class Run:
             line = f"{self.name}: all epochs are in {self.checkpoint}; the log is written from it"
         elif changed:
             environments.append({"after_epoch": done, **here})
-            line += (f"; not bit-identical to an unstopped run, since it has another "
-                     f"{', '.join(changed)} now")
+            line += ("; not bit-identical to an unstopped run, since this has changed: "
+                     f"{', '.join(changed)}")
         if self.edited:
             line += f"; {EDITED}"
         self.environments = environments

@@ -95,8 +95,8 @@ def test_unfinished_elsewhere_goes_on_and_says_so(train, unfinished, capsys, mon
     monkeypatch.setattr(command, "environment",
                         lambda device: {**here, "threads": 64, "torch": "9.9"})
     assert train() == 0
-    assert ("resumes after epoch 1 of 2; not bit-identical to an unstopped run, since it has "
-            "another torch, threads now\n") in capsys.readouterr().out
+    assert ("resumes after epoch 1 of 2; not bit-identical to an unstopped run, since this has "
+            "changed: torch, threads\n") in capsys.readouterr().out
     for _ in range(2):
         log = json.loads(Path("logs/lenet-epochs2-seed0.json").read_text())
         assert log["environment"] == here
@@ -135,7 +135,7 @@ def test_each_change_of_the_environment_is_said(train, unfinished, capsys, monke
     here = command.environment("cpu")
     monkeypatch.setattr(command, "environment", lambda device: {**here, key: "another"})
     assert train() == 0
-    assert f"since it has another {key} now" in capsys.readouterr().out
+    assert f"since this has changed: {key}\n" in capsys.readouterr().out
 
 
 def test_edited_code_with_an_equal_probe_resumes_and_is_said(
