@@ -52,7 +52,8 @@ def acquire(name, folder, tell):
     remove(path)
     path = folder / f"{name}.softlock"
     try:
-        held = SoftFileLock(path).acquire(timeout=0)
+        # Not 0: the first look may only remove what a process of this computer left behind.
+        held = SoftFileLock(path).acquire(timeout=0.2)
     except Timeout:
         with contextlib.suppress(OSError):  # it may just have been released
             _, host, *_ = [*path.read_text("utf-8").splitlines(), "", ""]
