@@ -24,7 +24,7 @@ def digest_code():
     """A checksum (text) of what model.py, dataset.py and main.py say to Python.
 
     Layout, comments and docstrings do not count, nor does the table of recipes: the recipe of a
-    run is part of its identity by itself.
+    run is part of its identity by itself. Another version of Python may give another digest.
     """
     digest = hashlib.sha256()
     for path in SOURCES:

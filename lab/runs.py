@@ -26,7 +26,7 @@ from lab.identity import choose_name, explain_refusal, find_differences
 from lab.locks import lock
 from lab.logs import count_errors, count_examples, find_logs, read_log, read_run
 
-EDITED = "model.py, dataset.py or main.py was edited since, but the probe finds no difference"
+EDITED = "model.py, dataset.py, main.py or Python has changed since; the probe finds no difference"
 
 
 @dataclass(frozen=True)
