@@ -55,6 +55,14 @@ def read_run(path, defaults):
         raise RunError(f"{path}: damaged, or not a log of main.py")
     if str(log["seed"]) != NAME.fullmatch(path.name)[2]:
         raise RunError(f"{path}: its name says another seed than its content, {log['seed']}")
+    return {**log, "history": read_history(log, table)}
+
+
+def read_history(log, table):
+    """The rows of a run's CSV as dicts of numbers, as many as its JSON, `log`, knows of.
+
+    Raises RunError if the CSV cannot be read.
+    """
     try:
         # A spreadsheet may have saved the table again, with a mark at its beginning.
         rows = csv.DictReader(table.read_text("utf-8-sig").splitlines())
@@ -67,7 +75,7 @@ def read_run(path, defaults):
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{table}: cannot be read as a log of main.py: {error}; if its checkpoint "
                        "is there, the command that trained it writes it anew") from None
-    return {**log, "history": history[:epochs]}
+    return history[:epochs]
 
 
 def read_series(paths, defaults):

@@ -24,7 +24,7 @@ from lab.command import RunError, write_atomically
 from lab.evaluate import examine
 from lab.identity import choose_name, explain_refusal, find_differences
 from lab.locks import lock
-from lab.logs import count_errors, count_examples, find_logs, read_log, read_run
+from lab.logs import count_errors, count_examples, find_logs, read_history, read_log
 
 EDITED = "model.py, dataset.py, main.py or Python has changed since; the probe finds no difference"
 
@@ -95,7 +95,7 @@ class Run:
             return {}
         self.check(log, self.json)
         try:
-            return read_run(self.json, self.place.defaults)
+            return {**log, "history": read_history(log, self.csv)}
         except RunError:
             if self.checkpoint.exists():
                 return {}
@@ -250,7 +250,8 @@ def find_runs(args, identity, changed, defaults, compute_probe):
             return read_checkpoint(path, defaults) if path.exists() else None
 
     probes = [log["probe"] for members in logged.values() for log in members.values()
-              if all(log.get(key) == identity[key] for key in ("code", "recipe"))]
+              if "probe" in log and (log.get("code"), log["recipe"]) == (
+                  identity["code"], identity["recipe"])]
     identity = {**identity, "probe": probes[0] if probes else compute_probe()}
     seeds = range(args.seeds) if args.seeds else [args.seed or 0]
     try:

@@ -170,3 +170,9 @@ def test_equal_code_takes_no_probe(small_idx, tmp_path, monkeypatch, capsys):
     first, second = (json.loads(path.read_text()) for path in sorted(Path("logs").glob("*.json")))
     assert first["probe"] == second["probe"] > 1
     assert first["code"] == second["code"]
+    for path in Path("logs").glob("*.json"):
+        path.write_text(json.dumps({key: value for key, value in json.loads(
+            path.read_text()).items() if key != "probe"}))
+    monkeypatch.setattr(main, "probe", lambda *_: first["probe"])  # of a log that lacks it, it is
+    assert main.main([*argv, "--seed", "2"]) == 0  # computed again
+    assert json.loads(max(Path("logs").glob("*.json")).read_text())["probe"] == first["probe"]
