@@ -26,7 +26,7 @@ def find_logs(log_dir):
     Hidden files do not count, and are not in the list either.
     """
     found, others = {}, []
-    for path in sorted(Path(log_dir).glob("[!.]*-seed*.json")):
+    for path in sorted(Path(log_dir).glob("[!.]*-seed*.json"), key=str):
         if match := NAME.fullmatch(path.name):
             found.setdefault(match[1], []).append(path)
         else:
@@ -65,10 +65,11 @@ def read_history(log, table):
     """
     try:
         # A spreadsheet may have saved the table again, with a mark at its beginning.
-        rows = csv.DictReader(table.read_text("utf-8-sig").splitlines())
-        if rows.fieldnames != list(log["final"]):
-            raise ValueError(f"its columns are {rows.fieldnames}")
-        history = [{key: float(value) for key, value in row.items()} for row in rows]
+        lines = csv.reader(table.read_text("utf-8-sig").splitlines())
+        columns, *rows = [line for line in lines if line] or [[]]
+        if columns != list(log["final"]):
+            raise ValueError(f"its columns are {columns}")
+        history = [dict(zip(columns, map(float, row), strict=True)) for row in rows]
         epochs = log["final"]["epoch"]  # while a run is trained, its CSV may be an epoch ahead
         if len(history) != epochs and (log["complete"] or len(history) < epochs):
             raise ValueError(f"{len(history)} epochs of {epochs}")

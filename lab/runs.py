@@ -229,6 +229,19 @@ def describe_epoch(run):
             f"  {row['seconds']:.1f} s")
 
 
+def read_members(paths, identity, defaults):
+    """The logs of a series, {seed: log}: all if they are of this identity's settings, else one.
+
+    The runs of a series have the same settings, so one tells. A folder may hold thousands.
+    """
+    members = {}
+    for log in filter(None, (read_log(path, defaults) for path in paths)):
+        members[log["seed"]] = log
+        if find_differences(log, identity).keys() - {"probe"}:
+            break
+    return members
+
+
 def find_runs(args, identity, changed, defaults, compute_probe):
     """The runs that a command line of main.py asks for, a list; makes their folders.
 
@@ -239,10 +252,8 @@ def find_runs(args, identity, changed, defaults, compute_probe):
     place = Place(args.log_dir, args.checkpoint_dir, defaults)
     for folder in (place.log_dir, place.checkpoint_dir):
         command.make_folder(folder)
-    logged = {}
-    for series, paths in find_logs(place.log_dir)[0].items():
-        logs = [log for path in paths if (log := read_log(path, defaults))]
-        logged[series] = {log["seed"]: log for log in logs}
+    logged = {series: read_members(paths, identity, defaults)
+              for series, paths in find_logs(place.log_dir)[0].items()}
 
     def read_saved(name):
         path = place.checkpoint_dir / f"{name}.pt"

@@ -436,3 +436,25 @@ def test_the_reports_runs_count_as_they_are(monkeypatch, tmp_path):
     for argv in (["--seeds", "10"], ["--model", "lenet_reg"],
                  ["--model", "mlp", "--validate", "--log-dir", f"{report}/validation"]):
         assert main.main(["--log-dir", report, *argv]) == 0
+
+
+def test_a_start_reads_one_log_of_each_other_series(train, monkeypatch):
+    """A folder may hold thousands. Of its own settings it reads all, which code may tell apart."""
+    assert train() == 0
+    for series in ("lenet", "lenet-lr0.2", "lenet-x"):
+        for seed in range(4):
+            shutil.copy("logs/lenet-seed0.json", f"logs/{series}-seed{seed}.json")
+            rewrite(Path(f"logs/{series}-seed{seed}.json"),
+                    lambda log, seed=seed: log.update(seed=seed))
+            rewrite(Path(f"logs/{series}-seed{seed}.json"),
+                    lambda log, lr=0.2 if series == "lenet-lr0.2" else 0.1:
+                    log["recipe"].update(lr=lr))
+    read, read_log = [], logs.read_log
+    monkeypatch.setattr(runs, "read_log",
+                        lambda path, defaults: read.append(path.stem) or read_log(path, defaults))
+    args, recipe, changed = options.parse(["--seed", "3"], main.__doc__, main.RECIPES)
+    identity = {**read_log(Path("logs/lenet-seed0.json"), {}), "recipe": as_dict(recipe)}
+    found = runs.find_runs(args, identity, changed, main.DEFAULTS, lambda: 1.5)
+    assert [run.name for run in found] == ["lenet-seed3"]
+    assert read == [*(f"lenet-seed{seed}" for seed in range(4)), "lenet-lr0.2-seed0",
+                    *(f"lenet-x-seed{seed}" for seed in range(4))]
