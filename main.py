@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 import model as nets
 from dataset import DataError, Distortion, Transform, load_data, make_loader
@@ -107,7 +107,8 @@ def train(model, loader, optimizer, rates, bf16=False):
     """
     model.train()
     loss_sum = correct = examples = 0
-    bar = tqdm(loader, leave=False, disable=None)  # None: no bar where there is no terminal
+    # iter: of a loader, tqdm.auto begins a second iteration, which draws from torch's generator.
+    bar = tqdm(iter(loader), total=len(loader), leave=False, delay=1, disable=command.hide_bar())
     for (images, labels), rate in zip(bar, rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate

@@ -4,6 +4,7 @@ Exit status: 2 for bad usage, 1 for a failure, 128 + the signal's number after a
 """
 
 import argparse
+import builtins
 import contextlib
 import gc
 import os
@@ -11,6 +12,7 @@ import platform
 import re
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -58,10 +60,24 @@ def word(text):
 def device(text):
     """A type of argument: a device of this machine. "auto" is the accelerator, if there is one."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
-    names = [accelerator.type, "cpu"] if accelerator else ["cpu"]
-    if text not in ("auto", *names):
+    best = accelerator.type if accelerator else "cpu"
+    name = best if text == "auto" else text
+    kind, colon, index = name.partition(":")
+    if kind not in (best, "cpu") or (colon and not re.fullmatch("[0-9]+", index)):
         raise argparse.ArgumentTypeError(f"{text}: not available here")
-    return names[0] if text == "auto" else text
+    count = 1 if kind == "cpu" else torch.accelerator.device_count()
+    if colon and int(index) >= count:
+        there = f"{kind}:0" + f" to {kind}:{count - 1}" * (count > 1)
+        raise argparse.ArgumentTypeError(f"{text}: not available here; there is {there}")
+    if kind == "cpu":
+        return kind
+    try:
+        torch.ones(1, device=name).add(1).item()
+    except RuntimeError as error:  # an old driver, or a card that this torch has no kernels for
+        cause = str(error).partition("\n")[0]
+        raise argparse.ArgumentTypeError(f"{name}: torch {torch.__version__} cannot use it "
+                                         f"({cause}); --device cpu works") from None
+    return name
 
 
 def make_folder(path):
@@ -116,10 +132,11 @@ def environment(device):
     names = re.findall(r"model name\s*: (.+)", cpuinfo)
     # CPUs of one name may differ in the instructions that torch uses, and so in rounding.
     instructions = torch.backends.cpu.get_cpu_capability()
+    name_of = getattr(torch.get_device_module(device), "get_device_name", None)  # of CUDA and XPU
     return {
         "torch": str(torch.__version__),  # a TorchVersion would not load with weights_only
         "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "device": name_of(device) if name_of else device,  # as "NVIDIA H100 80GB HBM3", or "cpu"
         "cpu": f"{names[0] if names else platform.processor()} ({instructions})",
         "threads": torch.get_num_threads(),
     }
@@ -153,19 +170,41 @@ def exit_status(script, work, argv, failures, stopped="stopped"):
     return status
 
 
+def in_notebook():
+    """Whether IPython runs this, as with `%run`; then streams, signals and memory are its own."""
+    return hasattr(builtins, "get_ipython")
+
+
+def hide_bar():
+    """Whether a progress bar would only be in the way: lines are not redrawn where they go.
+
+    Of a program that a notebook starts with `!`, each refresh would be kept in the notebook.
+    """
+    return not in_notebook() and (not sys.stderr.isatty() or "JPY_PARENT_PID" in os.environ)
+
+
 def start(main):
     """Runs a script's main() as the program.
 
     SIGTERM stops it as Ctrl-C does. If the reader of a pipe leaves (`| head`), it ends in silence.
-    A character that the encoding of stdout lacks is printed as an escape.
+    A character that the encoding of stdout lacks is printed as an escape. A notebook is left as it
+    is: its streams can do that already, and it lives on afterwards, with its own signals.
     """
     def interrupt(signum, frame):
         raise KeyboardInterrupt(signum)
 
-    signal.signal(signal.SIGTERM, interrupt)
-    if hasattr(signal, "SIGPIPE"):  # not on Windows
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.stdout.reconfigure(errors="backslashreplace")
-    status = main()
+    if in_notebook() or threading.current_thread() is not threading.main_thread():
+        sys.exit(main())
+    handlers = {"SIGTERM": interrupt, "SIGPIPE": signal.SIG_DFL}  # Windows has no SIGPIPE
+    before = {number: signal.signal(number, handler) for name, handler in handlers.items()
+              if (number := getattr(signal, name, None))}
+    with contextlib.suppress(AttributeError):  # another stream has been put in its place
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = main()
+        sys.stdout.flush()  # while a reader that has left is no fault
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     gc.freeze()  # the interpreter's last collection would visit all of torch, for 0.3 seconds
     sys.exit(status)

@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from lab.command import RunError
+from lab.command import RunError, hide_bar
 from lab.locks import Busy
 from lab.logs import count_errors, count_examples, spread
 from lab.runs import EDITED
@@ -145,7 +145,7 @@ def train_side_by_side(members, args, script, argv):
         return fault
 
     total = sum(run.epochs for run in members)
-    with (tqdm(total=total, unit="epoch", leave=False, disable=None) as bar,
+    with (tqdm(total=total, unit="epoch", leave=False, disable=hide_bar()) as bar,
           ThreadPoolExecutor(args.jobs) as pool):
         try:
             return [fault for fault in pool.map(train, members) if fault]

@@ -6,12 +6,14 @@ The faults of whole commands are in test_faults.py.
 """
 
 import argparse
+import builtins
 import contextlib
 import errno
 import io
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +39,54 @@ def test_a_program_prints_in_any_encoding(monkeypatch, encoding, printed):
         command.start(lambda: print("± →", end=""))
     stdout.flush()
     assert (stdout.buffer.getvalue(), stop.value.code) == (printed, None)
+
+
+def test_a_program_gives_the_signals_back(monkeypatch):
+    """Whoever calls it may live on. In between, a reader that leaves is no fault."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGPIPE)}
+    seen = []
+    with pytest.raises(SystemExit):
+        command.start(lambda: seen.append(signal.getsignal(signal.SIGPIPE)))
+    assert seen == [signal.SIG_DFL] != [before[signal.SIGPIPE]]
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize("where", ["a notebook", "a thread", "a stream of its own"])
+def test_a_program_leaves_its_host_alone(monkeypatch, where):
+    """Signals can be set in the main thread only; a notebook's stream cannot be reconfigured."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    if where == "a notebook":
+        monkeypatch.setattr(builtins, "get_ipython", lambda: None, raising=False)
+    seen = []
+
+    def run():
+        with pytest.raises(SystemExit):
+            command.start(lambda: seen.append(signal.getsignal(signal.SIGTERM)))
+
+    if where == "a thread":
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+    else:
+        run()
+    assert len(seen) == 1
+    assert (seen == [before]) == (where != "a stream of its own")
+
+
+@pytest.mark.parametrize(("terminal", "notebook", "parent", "hidden"), [
+    (True, False, False, False), (False, False, False, True), (True, False, True, True),
+    (False, True, True, False)])
+def test_no_bar_where_lines_are_not_redrawn(monkeypatch, terminal, notebook, parent, hidden):
+    """A terminal, a file, `!python main.py` in a notebook, and `%run main.py` there."""
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+    if notebook:
+        monkeypatch.setattr(builtins, "get_ipython", lambda: None, raising=False)
+    if parent:
+        monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert command.hide_bar() == hidden
 
 
 @pytest.fixture
@@ -196,6 +246,60 @@ def test_every_flag_that_takes_a_path_takes_one_at_home(parse, monkeypatch, tmp_
 
 
 # The machine
+
+@pytest.fixture
+def two_cards(monkeypatch):
+    """A machine with two GPUs, simulated: what is made on one of them is made on the CPU."""
+    monkeypatch.setattr(torch.accelerator, "current_accelerator",
+                        lambda check_available: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    made, ones = [], torch.ones
+    monkeypatch.setattr(torch, "ones", lambda size, device: made.append(device) or ones(size))
+    return made
+
+
+@pytest.mark.parametrize(("text", "device"), [
+    ("auto", "cuda"), ("cuda", "cuda"), ("cuda:0", "cuda:0"), ("cuda:1", "cuda:1"),
+    ("cpu", "cpu"), ("cpu:0", "cpu")])
+def test_a_device_by_its_index(two_cards, text, device):
+    assert command.device(text) == device
+    assert two_cards == [device] * (device != "cpu")  # it is tried
+
+
+@pytest.mark.parametrize("text", ["mps", "mps:0", "xpu:0", "cuda:x", "cuda:-1", "cuda:1:1", "cuda:",
+                                  "cuda1", "", "cuda:\u0661"])
+def test_a_device_that_is_not_here(two_cards, text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^{text}: not available here$"):
+        command.device(text)
+    assert not two_cards
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("cuda:2", "cuda:2: not available here; there is cuda:0 to cuda:1"),
+    ("cpu:1", "cpu:1: not available here; there is cpu:0")])
+def test_an_index_too_high_says_how_many_there_are(two_cards, text, words):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"^{words}$"):
+        command.device(text)
+
+
+def test_a_card_that_torch_has_no_kernels_for(two_cards, monkeypatch, capsys):
+    def fail(size, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\n"
+                           "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.")
+
+    monkeypatch.setattr(torch, "ones", fail)
+    assert main.main(["--epochs", "1"]) == 2
+    assert capsys.readouterr().err == (
+        f"main.py: error: argument --device: cuda: torch {torch.__version__} cannot use it (CUDA "
+        "error: no kernel image is available for execution on the device); --device cpu works\n")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_the_log_names_the_card(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
+    assert command.environment(device)["device"] == f"card of {device}"
+    assert command.environment("cpu")["device"] == "cpu"
+
 
 @pytest.mark.parametrize(("device", "available", "supported", "emulates"), [
     ("cpu", True, True, False), ("cpu", True, False, True), ("cpu", False, True, True),
