@@ -9,6 +9,7 @@ The path of the images:
     Transform(image_size, ...)     pads, scales, distorts (only in training) and normalises it
 """
 
+import builtins
 import copy
 import math
 import signal
@@ -224,6 +225,7 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGPIPE"):  # not on Windows
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end in silence when `head` has enough
+    # End in silence when `head` has enough. Windows has no SIGPIPE; a notebook needs its own.
+    if hasattr(signal, "SIGPIPE") and not hasattr(builtins, "get_ipython"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main(sys.argv[1:]))

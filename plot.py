@@ -23,14 +23,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib import style
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.scale import FuncScale
 from PIL import Image
 
 from dataset import DATA_DIR, DataError, Distortion
 from lab import command, pictures, titles
+from lab.canvas import Figure, FigureCanvasAgg, FuncScale, style
 from lab.command import RunError, make_folder, write_atomically
 from lab.compare import accuracies, finished, finished_series, progress, read_all
 from lab.logs import count_examples, spread

@@ -11,11 +11,10 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import nn
 
 from dataset import CLASSES, MNIST, SIDE, Distortion, Transform, hold_out
+from lab.canvas import Figure, Rectangle
 from lab.checkpoints import blaming, build_net, read_checkpoint
 from lab.command import RunError
 from lab.identity import find_differences

@@ -2,8 +2,7 @@
 
 import functools
 
-from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
-from matplotlib.text import Text
+from lab.canvas import FontProperties, Text, findfont, fontManager, get_font
 
 NAMES = {  # of series, in file names and titles; any other series keeps its own name
     "lenet": "LeNet", "lenet_dropout": "LeNet_dropout", "lenet_decay": "LeNet_weight_decay",

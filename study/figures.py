@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from matplotlib.figure import Figure
-
+from lab.canvas import Figure
 from lab.compare import LEVEL
 from lab.pictures import BLUE, GREY, WIDTH
 from lab.titles import NAMES
