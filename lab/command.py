@@ -6,6 +6,7 @@ Exit status: 2 for bad usage, 1 for a failure, 128 + the signal's number after a
 import argparse
 import builtins
 import contextlib
+import difflib
 import gc
 import os
 import platform
@@ -29,8 +30,31 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog, doc, **options):
         super().__init__(prog=prog, description=doc.split("\n\n")[0], allow_abbrev=False, **options)
 
+    def parse_args(self, argv):
+        args, unknown = self.parse_known_args(argv)
+        if unknown:
+            flags = re.findall(r"--[\w-]+", self.format_usage())
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{nearest(unknown[0], flags)}")
+        return args
+
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def nearest(word, known):
+    """A question for whoever may have mistyped a word; "" if none of the known words is near."""
+    found = difflib.get_close_matches(word.partition("=")[0].lower(), known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def one_of(names):
+    """A type of argument: one of several names."""
+    def convert(text):
+        if text not in names:
+            raise argparse.ArgumentTypeError(
+                f"{text}: must be one of {', '.join(names)}{nearest(text, names)}")
+        return text
+    return convert
 
 
 def whole(low, high):

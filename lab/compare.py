@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from lab.command import RunError
+from lab.command import RunError, nearest
 from lab.identity import describe_differences, find_differences
 from lab.logs import count_errors, count_examples, find_logs, read_series, spread
 
@@ -42,7 +42,8 @@ def read_all(log_dir, names, defaults):
     for name in names or there:
         try:
             if name not in there:
-                raise RunError(f"{log_dir}: no series {name}; there are {', '.join(there)}")
+                hint = nearest(name, there) or f"; there are {', '.join(there)}"
+                raise RunError(f"{log_dir}: no series {name}{hint}")
             found[name] = read_series(there[name], defaults)
         except RunError as error:
             complaints.append(str(error))

@@ -52,7 +52,8 @@ def make_parser(doc, recipes):
     parser = command.Parser("main.py", doc, epilog=recipe_table(recipes),
                             formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument_group("what to train").add_argument
-    add("--model", choices=recipes, default="lenet", metavar="NAME", help="default: lenet")
+    add("--model", type=command.one_of(recipes), default="lenet", metavar="NAME",
+        help="default: lenet")
     add("--seed", type=command.whole(0, 2**32 - 1), metavar="N", help="default: 0")
     add("--seeds", type=command.whole(1, 2**32), metavar="N", help="0 to N-1; prints mean ± std")
     add("--jobs", type=command.whole(1, 999), default=1, metavar="N", help="seeds at a time")

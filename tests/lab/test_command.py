@@ -245,6 +245,22 @@ def test_every_flag_that_takes_a_path_takes_one_at_home(parse, monkeypatch, tmp_
             assert getattr(args, flag.replace("-", "_")) == tmp_path / "x"
 
 
+@pytest.mark.parametrize(("main", "argv", "words"), [
+    (main.main, "--epoch 1", "unrecognized arguments: --epoch 1; did you mean --epochs?"),
+    (main.main, "--weight_decay=0.1",
+     "unrecognized arguments: --weight_decay=0.1; did you mean --weight-decay?"),
+    (main.main, "--xyzzy", "unrecognized arguments: --xyzzy"),
+    (main.main, "--model LeNet", f"argument --model: LeNet: must be one of "
+     f"{', '.join(main.RECIPES)}; did you mean lenet?"),
+    (main.main, "--model q", f"argument --model: q: must be one of {', '.join(main.RECIPES)}"),
+    (plot.main, "--logdir x", "unrecognized arguments: --logdir; did you mean --log-dir?"),
+    (predict.main, "x --weigths y", "unrecognized arguments: --weigths y; did you mean --weights?"),
+])
+def test_what_may_be_mistyped_gets_the_nearest(main, argv, words, capsys):
+    assert main(argv.split()) == 2
+    assert capsys.readouterr().err.partition(": error: ")[2] == words + "\n"
+
+
 # The machine
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_folder_without_runs(tmp_path):
             compare.read_all(folder, [], {})
     write_series(tmp_path, "lenet-lr0.2", [0.5])
     assert compare.read_all(tmp_path, ["lenet"], {}) == (
-        {}, [f"{tmp_path}: no series lenet; there are lenet-lr0.2"])
+        {}, [f"{tmp_path}: no series lenet; did you mean lenet-lr0.2?"])
 
 
 def test_a_folder_is_listed_once(tmp_path, monkeypatch):
