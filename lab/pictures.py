@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from dataset import CLASSES, MNIST, SIDE, Distortion, Transform, hold_out
+from lab import maps
 from lab.canvas import Figure, Rectangle
-from lab.checkpoints import blaming, build_net, read_checkpoint
+from lab.checkpoints import blaming, build_net, describe, read_checkpoint
 from lab.command import RunError
 from lab.identity import find_differences
 
@@ -173,26 +174,31 @@ def find_net(run, paths, defaults):
     return None
 
 
+@torch.inference_mode()
+def run_net(net, inputs):
+    """What a net answers. Raises RunError: a net of the user's may raise anything."""
+    try:
+        return net(inputs)
+    except Exception as error:
+        raise RunError(f"{type(net).__name__} cannot read an image ({describe(error)})") from None
+
+
 def draw_filters(name, run, net, data_dir):
     """Draws the first convolution: its kernels, and what they make of the first image measured.
 
     Returns a Figure, or None if the net has no convolution.
     """
-    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][:2]
-    if not convolutions:
-        return None
-    seen = {}
-    kernels = convolutions[0].weight.detach()[:MAX_MAPS, 0]  # (maps, height, width)
-    convolutions[0].register_forward_hook(lambda _, inputs, maps: seen.update(maps=maps[0]))
-    for second in convolutions[1:]:
-        second.register_forward_pre_hook(lambda _, inputs: seen.update(pooled=inputs[0][0]))
     images, _ = measured_images(run, data_dir)
-    with torch.inference_mode():
-        inputs = Transform(net.image_size)(images[:1])  # (1, 1, side, side)
-        net(inputs)
-    rows = {"kernels": kernels, "feature maps": seen["maps"]}
-    if "pooled" in seen:
-        rows["to the second"] = seen["pooled"]
+    inputs = Transform(net.image_size)(images[:1])  # (1, 1, side, side)
+    with maps.watch(net) as convolutions:
+        run_net(net, inputs)
+    if not convolutions or not isinstance(convolutions[0].layer, nn.Conv2d):
+        return None
+    first, *second = convolutions
+    kernels = first.layer.weight.detach()[:MAX_MAPS, 0]  # (maps, height, width)
+    rows = {"kernels": kernels, "feature maps": first.maps}
+    if second:
+        rows["to the second"] = second[0].received
     figure, ax = make_mosaic(2 + len(kernels), len(rows), (
         f"The first layer of {name}, seed {run['seed']}. Purple is above zero, orange below; each "
         "row has its own scale"))
@@ -216,8 +222,7 @@ def draw_bitmaps(name, run, net, data_dir):
     output.register_forward_pre_hook(lambda _, inputs: seen.update(answers=inputs[0]))
     images, labels = measured_images(run, data_dir)
     firsts = [(labels == digit).nonzero()[0].item() for digit in labels.unique()]  # at most 10
-    with torch.inference_mode():
-        distances = -net(Transform(net.image_size)(images[firsts]))  # (digits, 10)
+    distances = -run_net(net, Transform(net.image_size)(images[firsts]))  # (digits, 10)
     figure, ax = make_mosaic(2 + CLASSES, 3.6, (
         f"What F6 of {name}, seed {run['seed']}, answers for the first digit of each class among "
         f"the {WORDS[run['evaluated_on']]}.\nPurple is above zero, orange below. "
