@@ -5,9 +5,10 @@
     python draw.py --port 9000 --no-browser
 
 This file serves the page lab/draw.html and answers the pictures that it sends. lab/digit.py
-prepares them, as for predict.py; the browser prepares nothing. Only this computer and only this
-page get answers: the server listens on the loopback address alone, and refuses requests that name
-another host or come from another origin.
+prepares them, as for predict.py; the browser prepares nothing. A digit that you tell the right
+label of goes to drawn/ in the current folder; nothing else is written. Only this computer and only
+this page get answers: the server listens on the loopback address alone, and refuses requests that
+name another host or come from another origin.
 """
 
 import base64
@@ -171,10 +172,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def count(self, chosen):
         """Counts the kept digits, those of them that are read again, and those read right."""
-        digits = kept.list_kept()
+        weights, digits = self.find(chosen), kept.list_kept()
         newest = digits[-kept.COUNTED:]
         # One at a time, so that a stroke meanwhile waits for one of them at most.
-        right = sum(label == self.work(kept.read_kept, path, self.find(chosen))
+        right = sum(label == self.work(kept.read_kept, path, weights)
                     for _, label, path in newest)
         return {"kept": len(digits), "counted": len(newest), "right": right}
 

@@ -21,7 +21,7 @@ import torch
 from lab import command
 from lab.checkpoints import blaming, read_checkpoint
 from lab.command import RunError, write_atomically
-from lab.evaluate import check_net, examine
+from lab.evaluate import examine
 from lab.identity import choose_name, explain_refusal, find_differences
 from lab.locks import lock
 from lab.logs import count_errors, count_examples, find_logs, read_history, read_log
@@ -104,9 +104,8 @@ class Run:
     def begin(self, model, optimizer, images, device):
         """Says what is trained where, and loads the checkpoint if there is one to resume from.
 
-        images: the number of training images. Raises RunError, see `check_net` and `restore`.
+        images: the number of training images. Raises RunError, see `restore`.
         """
-        check_net(model)
         self.parameters = sum(p.numel() for p in model.parameters())
         self.environments = [command.environment(device)]
         self.tell(f"{self.name}: {type(model).__name__}, {self.parameters:,} parameters, "
