@@ -894,7 +894,7 @@ SURE = {"probabilities": [0, 0.901, 0, 0, 0, 0, 0, 0.099, 0, 0], "digit": 1}
 UNSURE = {"probabilities": [0, 0.3, 0, 0, 0, 0, 0, 0.6, 0, 0.1], "digit": 7}
 
 
-@pytest.mark.parametrize(("given", "doubt"), [(SURE, ""), (UNSURE, "it hesitates: or 1?")])
+@pytest.mark.parametrize(("given", "doubt"), [(SURE, ""), (UNSURE, "hesitates: or 1?")])
 def test_the_page_says_when_the_net_hesitates(page, server, monkeypatch, given, doubt):
     monkeypatch.setattr(draw, "answer", lambda net, content: {**given, "seen": [[0]], "maps": []})
     page.draw([ONE])
@@ -917,6 +917,7 @@ def test_two_nets_side_by_side(page):
     check_panel(page, draw.answer(checkpoints.read_net(other), page.sheet()), "2")
     names = [f"{path.parent.name}/{path.stem}" for path in (WEIGHTS, other)]
     assert [page.text("name"), page.text("name2")] == names
+    assert page.text("whose") == "The net on the left,"
     page.find("others").send_keys("\ue011")  # Home: none
     page.answered()
     assert not page.find("second").is_displayed()
