@@ -34,17 +34,26 @@ MNIST_TEST = {"size": 10_000, "images_crc32": 3838467927, "labels_crc32": 152820
 
 
 @functools.cache
-def read_images(data_dir, train):
+def read_images(data_dir, train, invert=False):
     """Reads the MNIST object of a folder, and its fingerprint. Raises DataError."""
-    dataset = MNIST(data_dir, train)
+    dataset = MNIST(data_dir, train, invert=invert)
     return dataset, dataset.fingerprint()
+
+
+def find_images(data_dir, train, wanted):
+    """The MNIST object of a folder whose fingerprint is among `wanted`, or None: see --invert."""
+    for invert in (False, True):
+        dataset, fingerprint = read_images(data_dir, train, invert)
+        if fingerprint in wanted:
+            return dataset
+    return None
 
 
 def measured_images(run, data_dir):
     """Reads what `run` was measured on: images uint8 (N, 1, 28, 28) and labels int64 (N,)."""
     held_out = run["evaluated_on"] == "validation"
-    dataset, fingerprint = read_images(data_dir, train=held_out)
-    if fingerprint != run["data"][run["evaluated_on"]]:
+    dataset = find_images(data_dir, held_out, [run["data"][run["evaluated_on"]]])
+    if dataset is None:
         raise RunError(f"{data_dir}: not the images that these were measured on; give the folder "
                        "of your data with --data-dir DIR")
     return (hold_out(dataset, dataset)[1] if held_out else dataset)[:]
@@ -74,8 +83,8 @@ def draw_samples(series, data_dir, recipe):
     series: {name: [run, ...]}; recipe: has the bounds of the distortion.
     Returns None if no series was trained on the images in `data_dir`.
     """
-    dataset, fingerprint = read_images(data_dir, train=True)
-    if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
+    dataset = find_images(data_dir, True, [runs[0]["data"]["train"] for runs in series.values()])
+    if dataset is None:
         return None
     distortion = Distortion(*(recipe[bound] for bound in Distortion.bounds))
     with torch.random.fork_rng(devices=[]):
