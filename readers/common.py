@@ -34,6 +34,8 @@ def blaming(path, *more):
     """
     try:
         yield
+    except DataError:
+        raise
     except (OSError, EOFError, zlib.error, *more) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
                         ) from None

@@ -79,7 +79,8 @@ def read(folder, split):
         raise DataError(f"{places[0]}: has {' and '.join(names)}; choose one of them, as "
                         f"--data-dir {best}, or move all but one to another folder")
     (name, files), = sets.items()
-    for kind, ending in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte")):
+    for kind, ending in (("images", "idx3-ubyte"),
+                         ("labels", "idx2-int" if name == "qmnist-" else "idx1-ubyte")):
         if (split, kind) not in files:
             stem = "t10k" if split == "test" and not name else split
             file = f"{name}{stem}-{kind}-{ending}"

@@ -61,6 +61,8 @@ def read_table(path):
         if len(names) == PIXELS:
             raise DataError(f"{path}: {PIXELS} columns, so it has no labels, as Kaggle's test.csv; "
                             "--validate needs only train.csv and measures on a sixth of it")
+        if len(names) != PIXELS + 1:
+            raise DataError(f"{path}: {_describe(first[0], names)}")
         has_header = any(re.search(r"[^\W\d_]", name) for name in (names[0], names[-1]))
         label_last = has_header and names[0] not in LABELS
         if label_last and names[-1] not in LABELS:
@@ -98,6 +100,11 @@ def _split(line):
     return [value.strip().strip("\"'").lower() for value in line.split(",")]
 
 
+def _describe(number, values):
+    """What is wrong with a line that has another number of values."""
+    return f"line {number} has {len(values)} values, expected a label and {PIXELS} pixels"
+
+
 def _parse(block, path):
     """Numbered lines as uint8 (N, 785). Raises DataError that names the first wrong line."""
     try:
@@ -113,7 +120,7 @@ def _parse(block, path):
     for number, line in block:
         values = _split(line)
         if len(values) != PIXELS + 1:
-            fault = f"line {number} has {len(values)} values, expected a label and {PIXELS} pixels"
+            fault = _describe(number, values)
             break
         wrong = [value for value in values if not re.fullmatch(r"\+?0*\d{1,3}", value, re.ASCII)
                  or int(value) > 255]

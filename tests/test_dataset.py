@@ -61,8 +61,8 @@ def test_main_says_what_is_there(digits, capsys, tmp_path):
     assert dataset.main([str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(rf"dataset\.py: {re.escape(str(tmp_path))}: no MNIST here; what is read .*:\n"
-                        r"(  [^\n]+\n){7}", err)
+    assert err.startswith(f"dataset.py: {tmp_path}: no MNIST here; what is read ")
+    assert len(err.splitlines()) == 8, "a line for each form"
 
 
 def test_a_reader_that_has_enough_ends_it_in_silence(run_script):
