@@ -10,8 +10,8 @@ from readers.common import DATA_DIR, DataError, open_file
 def explain_refusal(folder, expected):
     """A DataError: why nothing is read from `folder`. expected: what could be, a list of lines."""
     if not folder.is_dir():
-        fault = "a file; give the folder that it is in" if folder.exists() else "no such folder"
-        return DataError(f"{folder}: {fault}")
+        return DataError(f"{folder}: a file; give the folder that it is in" if folder.exists() else
+                         f"{folder}: no such folder (--data-dir {DATA_DIR} works)")
     for path in sorted(folder.iterdir()):
         head = b""
         with contextlib.suppress(OSError, EOFError, zlib.error):

@@ -79,7 +79,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     # A number is too high for a label, wherever it stands.
     (["0_10", "0_5", "10_5"], "0_10.png: label 10, expected 0 to 9 (names are read as {index}_"),
     # Labels come first, but an index has two of them.
-    (["3_17", "5_17", "3_18"], "5_17.png: a second image with index 17 (names are read as {label}_"),
+    (["3_17", "5_17", "3_18"], "5_17.png: a second image with index 17 (names are read as {label"),
     (["3_17", "3_018", "3_18"], "3_18.png: a second image with index 18 (names are read as {labe"),
 ])
 def test_names_that_leave_doubt_are_refused_with_a_hint(names, words, tmp_path):

@@ -61,8 +61,9 @@ def test_every_format_gives_the_same(kind, small_digits, small_idx, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("absent", "no such folder"), ("file", "a file; give the folder that it is in"),
-    ("file/below", "no such folder")])
+    ("absent", f"no such folder (--data-dir {DATA_DIR} works)"),
+    ("file", "a file; give the folder that it is in"),
+    ("file/below", f"no such folder (--data-dir {DATA_DIR} works)")])
 def test_a_folder_that_is_none(name, words, tmp_path):
     write_files(tmp_path, {"file": b""})
     assert fault(tmp_path / name) == f"{tmp_path / name}: {words}"
