@@ -81,7 +81,7 @@ def make_parser(doc, recipes):
 def parse(argv, doc, recipes):
     """The arguments, the Recipe, and {field: value} of what flags changed in it.
 
-    `args.folder` is what the data add to a run's name: nothing for the bundled MNIST.
+    `args.folder` is what the data and --invert add to a run's name: nothing for bundled MNIST.
     Ends in SystemExit(2) with one line for bad usage. Raises RunError if the recipe is at fault.
     """
     parser = make_parser(doc, recipes)

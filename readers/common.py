@@ -48,6 +48,11 @@ def open_file(path):
     return (gzip.open if packed else open)(path, "rb")
 
 
+def enter(path):
+    """The file in a folder of its own name, as Kaggle's archives unpack; else the path itself."""
+    return path / path.name if (path / path.name).is_file() else path
+
+
 def is_clutter(name):
     """Tells whether a system makes a file of this name on its own. Hidden files count as such."""
     return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")

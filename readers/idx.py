@@ -76,7 +76,7 @@ def read(folder, split):
     if len(sets) > 1:
         names = sorted(name.strip("-") or "MNIST" for name in sets)
         best = places[0] / max(names, key=lambda name: (name == "emnist-digits", name))
-        raise DataError(f"{places[0]}: has {' and '.join(names)}; choose one of them, as "
+        raise DataError(f"{places[0]}: has {', '.join(names)}; choose one of them, as "
                         f"--data-dir {best}, or move all but one to another folder")
     (name, files), = sets.items()
     for kind, ending in (("images", "idx3-ubyte"),

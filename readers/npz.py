@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 from numpy.lib import format as npy
 
-from readers.common import MAX_IMAGES, SIDE, DataError, blaming, check_labels
+from readers.common import MAX_IMAGES, SIDE, DataError, blaming, check_labels, enter
 
 FORM = "an npz file"
 EXPECTED = ("mnist.npz of Keras: the arrays x_train, y_train, x_test and y_test",)
@@ -28,7 +28,7 @@ def read(folder, split):
     if len(paths) > 1:
         raise DataError(f"{folder}: has {' and '.join(path.name for path in paths)}; move all but "
                         "one of these to another folder")
-    path, = paths
+    path = enter(paths[0])
     # A broken zip or header raises almost anything.
     with blaming(path, Exception), zipfile.ZipFile(path) as archive:
         images, labels = (_read_member(archive, f"{kind}_{split}", path) for kind in "xy")

@@ -11,7 +11,16 @@ from itertools import chain, islice
 
 import numpy as np
 
-from readers.common import MAX_IMAGES, SIDE, DataError, blaming, check_labels, missing, open_file
+from readers.common import (
+    MAX_IMAGES,
+    SIDE,
+    DataError,
+    blaming,
+    check_labels,
+    enter,
+    missing,
+    open_file,
+)
 
 FORM = "CSV files"
 EXPECTED = ("train.csv and test.csv, or mnist_train.csv, ...: a label and 784 pixels a row",)
@@ -45,7 +54,8 @@ def read(folder, split):
     if len(paths) > 1:
         raise DataError(f"{folder}: has {' and '.join(path.name for path in paths)}; move all but "
                         "one of these to another folder")
-    return *read_table(paths[0]), paths[0]
+    path = enter(paths[0])
+    return *read_table(path), path
 
 
 def read_table(path):

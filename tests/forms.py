@@ -119,7 +119,9 @@ FORMS = {
         digits, header=[*HEADER[1:], "class"], label_last=True),
     "csv, gzipped": lambda digits: {
         name: gzip.compress(content) for name, content in csv_files(digits).items()},
+    "csv, unpacked": lambda digits: unpacked(csv_files(digits)),
     "npz": npz_files,
+    "npz, unpacked": lambda digits: unpacked(npz_files(digits)),
     "npz, channel": lambda digits: npz_files(digits, (-1, 28, 28, 1)),
     "npz, flat ints": lambda digits: npz_files(digits, (-1, 784), np.int64),
 }

@@ -109,7 +109,7 @@ def test_of_the_sets_of_emnist_one_is_chosen(few_digits, tmp_path):
         write_files(raw, emnist_files(few_digits, f"emnist-{name}-{layout}"))
     chosen = raw / "emnist-digits"
     assert fault(tmp_path) == (
-        f"{raw}: has emnist-balanced and emnist-digits and emnist-letters; choose one of them, as "
+        f"{raw}: has emnist-balanced, emnist-digits, emnist-letters; choose one of them, as "
         f"--data-dir {chosen}, or move all but one to another folder")
     assert_equal(read_both(chosen), few_digits)
     assert options.name_folder(chosen) == "emnist_digits"

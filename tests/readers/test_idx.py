@@ -116,7 +116,7 @@ LETTERS = "emnist-digits-train-labels-idx1-ubyte"
 INTS = "QMNIST/raw/qmnist-train-labels-idx2-int"
 NOTES = qmnist_labels(DIGITS)
 BAD += [
-    ("unpacked", {KAGGLE: None}, f"{TRAIN_IMAGES}: cannot be read: Is a directory"),
+    ("unpacked", {KAGGLE: None}, f"{TRAIN_IMAGES}: cannot be read: "),
     ("unpacked", {KAGGLE: b""}, f"{KAGGLE}: not an IDX file"),
     ("unpacked", {KAGGLE: GZ[:-4]}, f"{KAGGLE}: cannot be read: Compressed file ended"),
     ("unpacked", {KAGGLE: IMAGES[:-1]}, f"{KAGGLE}: announces 4,704 bytes"),
@@ -132,8 +132,8 @@ BAD += [
     ("emnist", {LETTERS: None}, f"{LETTERS} or {LETTERS}.gz: missing"),
     ("emnist", {LETTERS: LABELS[:-1]}, f"{LETTERS}: announces 6 bytes of data, holds only 5"),
     ("emnist", {LETTERS: idx_bytes(DIGITS[:5])}, f"{LETTERS}: 5 labels for 6 images"),
-    ("emnist", {LETTERS.replace("digits", "mnist"): LABELS}, "has emnist-digits and emnist-mnist"),
-    ("emnist", {TRAIN_LABELS: LABELS}, "has MNIST and emnist-digits; choose one of them, as"),
+    ("emnist", {LETTERS.replace("digits", "mnist"): LABELS}, "has emnist-digits, emnist-mnist"),
+    ("emnist", {TRAIN_LABELS: LABELS}, "has MNIST, emnist-digits; choose one of them, as"),
     ("qmnist", {INTS: NOTES[:-1]}, f"{INTS}: announces 192 bytes of data, holds only 191"),
     ("qmnist", {INTS: qmnist_labels(DIGITS + 1)}, f"{INTS}: label 10 at position 4"),
     ("qmnist", {INTS: qmnist_labels(DIGITS - 1)}, f"{INTS}: label -1 at position 1"),

@@ -40,11 +40,11 @@ def changed(**arrays):
     return {"mnist.npz": npz_bytes(**ARRAYS | arrays)}
 
 
-def announcing(shape, body=b"", dtype="|u1"):
-    """An npz whose x_train announces a shape."""
+def announcing(shape, body=b"", dtype="|u1", name="x_train"):
+    """An npz of which an array announces a shape."""
     npy.write_array_header_1_0(buffer := io.BytesIO(), {
         "descr": dtype, "fortran_order": False, "shape": shape})
-    return zipped({"x_train.npy": buffer.getvalue() + body})
+    return zipped({f"{name}.npy": buffer.getvalue() + body})
 
 
 def zipped(members):
@@ -82,6 +82,7 @@ BAD = [
     ("npz", changed(x_train=PICTURES - np.int16(1)), f"{FILE}x_train has -1, expected 0 to 255"),
     ("npz", changed(x_train=PICTURES[[3] * 6]), f"{FILE}all 6 images are alike"),
     ("npz", announcing((1_000_001, 28, 28)), f"{FILE}x_train announces 1000001 items of uint8"),
+    ("npz", announcing((1_000_001,), name="y_train"), f"{FILE}y_train announces 1000001 items"),
     ("npz", announcing((500_000, 28, 28), dtype="<i8"), f"{FILE}x_train announces 500000 items"),
     ("npz", announcing((7, 28, 28), PICTURES.tobytes()), f"{FILE}cannot be read: "),
     ("npz", announcing((5, 28, 28), PICTURES.tobytes()), f"{FILE}x_train holds more than it ann"),
@@ -94,6 +95,12 @@ BAD = [
                          ids=lambda value: value if isinstance(value, str) else next(iter(value)))
 def test_bad_npz_files_end_in_one_line_that_names_the_file(good, changed, words, tmp_path):
     check_bad_files(good, changed, words, tmp_path)
+
+
+def test_the_file_is_named_once(tmp_path):
+    write_files(tmp_path, {"mnist.npz": npz_bytes(a=DIGITS)})
+    assert fault(tmp_path) == (f"{tmp_path / 'mnist.npz'}: no x_train in it, but a; expected "
+                               "x_train, y_train, x_test and y_test")
 
 
 @pytest.mark.parametrize("shape", [(2**40, 28, 28), (6, 2**20, 2**20), (6, 28, 28)])

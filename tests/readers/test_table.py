@@ -61,6 +61,7 @@ BAD = [
     ("csv", {TRAIN: b"1" * 20_000}, f"{TRAIN}: line 1 is too long for 784 pixels"),
     ("csv", table(ROWS[0], "1," * 10_000), f"{TRAIN}: line 2 is too long for 784 pixels"),
     ("csv", {"train.csv": CSV}, "has mnist_train.csv and train.csv; move all but one of these"),
+    ("header", {"test.csv": None, "test.csv/notes": b""}, "test.csv: cannot be read: "),
     ("csv", {TRAIN: None}, f"{TRAIN}: missing, though other parts are there"),
     ("header", {"test.csv": None}, "test.csv: missing, though other parts are there; --validate"),
 ]
