@@ -11,7 +11,6 @@ import io
 import re
 
 import numpy as np
-from PIL import Image
 
 from readers.common import CLASSES, MAX_IMAGES, MAX_PICTURE_BYTES, SIDE, DataError
 
@@ -85,6 +84,8 @@ def read_picture(read, size, where):
     read: returns the content, `size` bytes. where: its place for an error message.
     Raises DataError if the picture is broken, or has another size.
     """
+    from PIL import Image  # here, because every start would pay for it, and few need it
+
     if size > MAX_PICTURE_BYTES:
         raise DataError(f"{where}: {size:,} bytes, too large for a digit")
     try:
@@ -107,6 +108,8 @@ def read_picture(read, size, where):
 
 def _flatten(image):
     """Lays a transparent image over black or white: see above. On a tie it is black."""
+    from PIL import Image
+
     image = image.convert("RGBA")
     over = [Image.composite(image, Image.new("RGBA", image.size, paper), image.getchannel("A"))
             for paper in ("black", "white")]

@@ -118,7 +118,7 @@ def _describe(number, values):
 def _parse(block, path):
     """Numbered lines as uint8 (N, 785). Raises DataError that names the first wrong line."""
     try:
-        with warnings.catch_warnings(action="error"):  # NumPy before 2.3 warns of 0.5, and cuts it
+        with warnings.catch_warnings(action="error"):  # NumPy 2.0 cuts 0.5 to 0, and warns
             rows = np.loadtxt([line for _, line in block], np.uint8, delimiter=",", comments=None,
                               quotechar='"', ndmin=2)
     except (ValueError, DeprecationWarning) as error:
