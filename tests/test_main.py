@@ -575,6 +575,7 @@ def test_help_shows_the_recipes(capsys):
     (torch.device("cuda"), "cuda"), (torch.device("mps"), "mps"), (None, "cpu")])
 def test_auto_takes_the_accelerator_if_there_is_one(monkeypatch, accelerator, device):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: accelerator)
+    monkeypatch.setattr(torch, "ones", lambda size, device: torch.zeros(size))  # it is tried
     assert parse([])[0].device == device
     assert parse(["--device", device])[0].device == device
     assert parse(["--device", "cpu"])[0].device == "cpu"

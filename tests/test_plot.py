@@ -490,7 +490,8 @@ def test_broken_weights_are_one_line(record, tmp_path, capsys, unsaved):
 def test_usage(capsys):
     assert plot.main(["--logs"]) == 2
     out, err = capsys.readouterr()
-    assert (out, err) == ("", "plot.py: error: unrecognized arguments: --logs\n")
+    assert (out, err) == ("", "plot.py: error: unrecognized arguments: --logs; did you mean "
+                          "--log-dir?\n")
     assert plot.main(["--help"]) == 0
     assert "--log-dir" in capsys.readouterr().out
 
