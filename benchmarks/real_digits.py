@@ -1,0 +1,115 @@
+"""How often predict.py is right about digits that people really wrote, drew or photographed.
+
+    python benchmarks/real_digits.py FOLDER [--weights FILE]      takes about a minute a thousand
+
+Reads every file `<hand><number>_<label>.<ending>` below FOLDER, and prints a row a hand (the
+letters before the number) as Markdown. A label is a digit, or `several`, which is right if the
+picture is refused. Beside it stands the naive way: grey, inverted if the border is light, resized
+to 28x28, the same net.
+
+Then it pastes pairs of these digits on larger sheets, and counts how many are read as one digit.
+"""
+
+import argparse
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from lab import checkpoints
+from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
+
+NAME = re.compile(r"([a-z]+)\d*_(\d|several)\.[^.]+")
+SHEET = 1000  # pixels along each edge
+SIZES = (0.05, 0.06, 0.08, 0.11)  # of a digit on the sheet
+PAIRS = 90  # of each size
+
+
+def border(pixels):
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def answer(net, image, way):
+    """The digit that the net reads on a picture (mode L) prepared in a way; "several" for none."""
+    try:
+        return str(int(classify(net, way(image)).argmax()))
+    except PictureError:
+        return "several"
+
+
+def resize(image):
+    """The naive way: white on black, 28x28."""
+    light = np.mean(border(np.asarray(image))) > 127
+    return image.point(lambda value: 255 - value if light else value).resize((28, 28))
+
+
+def print_hands(net, pictures):
+    """The first table. pictures: [(hand, label, picture in mode L), ...]."""
+    print("| hand | n | right | wrong | refused | naive: right |\n|---|---:|---:|---:|---:|---:|")
+    rows = defaultdict(lambda: np.zeros(5, dtype=int))
+    for hand, label, image in pictures:
+        read, naive = answer(net, image, prepare), answer(net, image, resize)
+        right, refused = read == label, read == "several" != label
+        row = 1, right, not right and not refused, refused, naive == label
+        rows["several" if label == "several" else hand] += row
+    several = rows.pop("several", None)
+    for hand, row in [*sorted(rows.items()), ("all", sum(rows.values()))]:
+        print(f"| {hand} | {' | '.join(map(str, row))} |")
+    if several is not None:
+        print(f"\nof {several[0]} pictures of several digits, {several[1]} are refused")
+
+
+def cut_out(image):
+    """The digit of a picture alone, as a mask (L); None if the paper around it is not one tone."""
+    pixels = np.asarray(image, dtype=float)
+    differs = np.abs(pixels - np.median(border(pixels)))
+    if border(differs).max() > 0.2 * differs.max():
+        return None
+    mask = Image.fromarray(np.uint8(255 * differs / differs.max()))
+    return mask.crop(mask.point(lambda value: value > 64 and 255).getbbox())
+
+
+def paste_pair(masks, size, chance):
+    """A white sheet (L) with two of the masks side by side, `size` pixels tall or wide each."""
+    sheet = Image.new("L", (SHEET, SHEET), 255)
+    left, top = (int(at) for at in chance.uniform(0.1, 0.5, 2) * SHEET)
+    for which in chance.choice(len(masks), 2, replace=False):
+        mask = masks[which]
+        scale = size / max(mask.size)
+        mask = mask.resize([max(1, round(edge * scale)) for edge in mask.size])
+        sheet.paste(0, (left, top), mask)
+        left += mask.width + round(chance.uniform(0.4, 1.5) * size)
+    return sheet
+
+
+def print_pairs(net, masks):
+    """The second table."""
+    print(f"\n| {PAIRS} pairs each, on a sheet of {SHEET}x{SHEET} | read as one |\n|---|---:|")
+    for size in SIZES:
+        chance = np.random.default_rng(0)
+        sheets = [paste_pair(masks, size * SHEET, chance) for _ in range(PAIRS)]
+        one = sum(answer(net, sheet, prepare) != "several" for sheet in sheets)
+        print(f"| digits {size:.0%} of its edge | {one} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE")
+    args = parser.parse_args()
+    named = [(NAME.fullmatch(path.name), path) for path in sorted(args.folder.rglob("*_*.*"))]
+    pictures = [(name[1], name[2], read_picture(path)) for name, path in named if name]
+    if not pictures:
+        sys.exit(f"real_digits.py: {args.folder}: no picture <hand><number>_<label>.<ending>")
+    net = checkpoints.read_net(args.weights)
+    print_hands(net, pictures)
+    masks = [cut_out(image) for _, label, image in pictures if label != "several"]
+    print_pairs(net, [mask for mask in masks if mask])
+
+
+if __name__ == "__main__":
+    main()
