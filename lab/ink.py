@@ -47,9 +47,9 @@ def find_ink(image):
     # It keeps slow changes of light, and even the edge of a shadow.
     closed = close(small, round(WINDOW * max(small.shape)) | 1)
     paper = np.maximum(enlarge(ndimage.gaussian_filter(closed, 1), image.size), 1)
-    # Where less light falls on the paper, dark ink differs from it less, in proportion.
-    scale = paper if light else 255
-    ink = (paper - pixels) / scale
+    # Where less light falls on the paper, dark ink differs from it less, in proportion. Light ink
+    # gets the same: what is the negative of a picture gives the same ink.
+    ink = 1 - pixels / paper
     erase_lines(ink, fewest=1)
     erase_lines(ink.T, fewest=2)  # a single vertical line may well be a 1
     # Noise lifts the closing above the paper. The noise's level and standard deviation come from
@@ -58,9 +58,10 @@ def find_ink(image):
     lowest, low = np.percentile(ink, [5, 25])
     noise = (low - lowest) / (1.64 - 0.67)
     level = low + 0.67 * noise
-    page = paper - ink * scale
+    page = paper * (1 - ink)
     ink = ink - level
-    floor = max(NOISE * noise, FAINT)
+    # An inverted light sheet is dark: the least shine on it would be many times as light.
+    floor = max(NOISE * noise, FAINT if light else FAINT * 255 / paper.max())
     if ink.max() <= floor:
         return np.zeros(ink.shape), page
     full = np.percentile(ink[ink > floor], 90)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import own_digits
@@ -52,6 +52,14 @@ def test_an_empty_sheet_with_a_shadow_is_blank(net):
     chance = np.random.default_rng(4)  # the 13th shadow ends in a wedge at the border
     answers = {own_digits.read(net, own_digits.shade(chance)) for _ in range(13)}
     assert answers == {BLANK}
+
+
+@pytest.mark.parametrize("way", [own_digits.screen, own_digits.scan])
+def test_the_negative_of_a_picture_gives_the_same_ink(drawn, way):
+    for mask in (drawn[3], drawn[8].filter(ImageFilter.MaxFilter(61))):  # also a fat digit
+        picture = way(mask, np.random.default_rng(0)).convert("L")
+        ink, _ = find_ink(picture)
+        assert np.allclose(find_ink(ImageOps.invert(picture))[0], ink, atol=0.03)
 
 
 def as_picture(grey):
