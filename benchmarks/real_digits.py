@@ -75,14 +75,15 @@ def cut_out(image):
 
 def paste_pair(masks, size, chance):
     """A white sheet (L) with two of the masks side by side, `size` pixels tall or wide each."""
-    sheet = Image.new("L", (SHEET, SHEET), 255)
-    left, top = (int(at) for at in chance.uniform(0.1, 0.5, 2) * SHEET)
+    pair = []
     for which in chance.choice(len(masks), 2, replace=False):
-        mask = masks[which]
-        scale = size / max(mask.size)
-        mask = mask.resize([max(1, round(edge * scale)) for edge in mask.size])
-        sheet.paste(0, (left, top), mask)
-        left += mask.width + round(chance.uniform(0.4, 1.5) * size)
+        scale = size / max(masks[which].size)
+        pair.append(masks[which].resize([max(1, round(edge * scale)) for edge in masks[which].size]))
+    gap = chance.uniform(0.4, 1.5) * size
+    left, top = chance.uniform(0.05, 0.95, 2) * (SHEET - 2 * size - gap, SHEET - size)
+    sheet = Image.new("L", (SHEET, SHEET), 255)
+    sheet.paste(0, (round(left), round(top)), pair[0])
+    sheet.paste(0, (round(left + gap) + pair[0].width, round(top)), pair[1])
     return sheet
 
 

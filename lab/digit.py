@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from dataset import SIDE, Transform
-from lab.ink import find_ink, is_edge
+from lab.ink import INKED, find_ink, is_edge
 
 WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
@@ -110,12 +110,13 @@ def keep_digit(ink, page):
     """
     edge = max(ink.shape)
     reach = -(-edge // 128)  # pixels; ink is widened by so much, which closes small gaps
-    labels, count = ndimage.label(ndimage.maximum_filter(ink > 0.5, 2 * reach + 1))
+    labels, count = ndimage.label(ndimage.maximum_filter(ink > INKED, 2 * reach + 1))
     numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
     lengths = np.array([max(side.stop - side.start for side in box) for box in boxes])
     amounts = ndimage.sum_labels(ink, labels, numbers)
     inner = ~np.isin(numbers, [labels[0], labels[-1]]) & ~np.isin(numbers, labels[:, [0, -1]])
-    parts = lengths >= SPECK * edge
+    # At the border, the edge of a shadow may end in a wedge: what counts there is longer.
+    parts = lengths >= np.where(inner, SPECK, 2 * SPECK) * edge
     for i in np.flatnonzero(parts):
         around = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in boxes[i])
         alone = ink[around] * (labels[around] == numbers[i])

@@ -20,6 +20,7 @@ THROUGH = 30  # percentile along a line: it must show in more than two thirds of
 DARKER = 1.6  # what is so many times as dark as a ruled line is ink
 SPARE = 6  # pixels that blur and the filters here add to the thickness of a ruled line
 SOFT = 0.15  # of full ink; the soft edge of a stroke begins here
+INKED = 0.3  # of full ink; more belongs to a mark. At 0.5, pencil strokes fall apart
 THICKEST = 1 / 20  # of the height, for a ruled line: twice as thick as 0.25 mm on 10 mm of paper
 
 
@@ -129,7 +130,7 @@ def is_edge(ink, page, reach):
     Closing the page fills a stroke, which has paper on both sides, but leaves an edge as it is.
     reach: pixels; how far the surroundings extend.
     """
-    inked = ink > 0.5
+    inked = ink > INKED
     width = 2 * int(ndimage.distance_transform_edt(inked).max()) + 2 * reach + 1
     filled = ndimage.grey_closing(page, width, mode="nearest")
     around = ndimage.maximum_filter(inked, 4 * reach + 1) & ~inked

@@ -253,6 +253,14 @@ def mark(*boxes):
     return ink, 255 - 235 * ink
 
 
+def test_a_stroke_that_is_faint_in_the_middle_is_one_mark():
+    ink, page = mark((8, 15, 16, 18), (15, 18, 16, 18), (18, 25, 16, 18))
+    ink[15:18] *= 0.4  # as pencil on rough paper
+    page[15:18] += 0.6 * (255 - page[15:18])
+    ink, page = ink[:32, :32], page[:32, :32]
+    assert np.array_equal(keep_digit(ink, page), ink)
+
+
 def test_a_distant_mark_is_a_digit_if_it_is_long_enough():
     ink, page = mark((80, 240, 100, 120), (80, 125, 200, 220))  # 28 % as long
     assert np.array_equal(keep_digit(ink, page), ink)
