@@ -77,8 +77,8 @@ def paste_pair(masks, size, chance):
     """A white sheet (L) with two of the masks side by side, `size` pixels tall or wide each."""
     pair = []
     for which in chance.choice(len(masks), 2, replace=False):
-        scale = size / max(masks[which].size)
-        pair.append(masks[which].resize([max(1, round(edge * scale)) for edge in masks[which].size]))
+        mask, scale = masks[which], size / max(masks[which].size)
+        pair.append(mask.resize([max(1, round(edge * scale)) for edge in mask.size]))
     gap = chance.uniform(0.4, 1.5) * size
     left, top = chance.uniform(0.05, 0.95, 2) * (SHEET - 2 * size - gap, SHEET - size)
     sheet = Image.new("L", (SHEET, SHEET), 255)

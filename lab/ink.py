@@ -11,6 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 FAINT = 20 / 255  # of the paper's brightness; a smaller difference is not ink (10/255: 83 of 88)
+EVEN = 3  # of 255; a border within so much of one tone shows paper without light and shadow
 COARSE = 96  # pixels along the longer edge of the small copy that shows slow changes of light
 WINDOW = 1 / 6  # of the longer edge; closing erases narrower strokes (1/3: 82 of 88)
 NOISE = 5  # standard deviations; noise on paper exceeds this in less than one pixel in a million
@@ -31,23 +32,18 @@ def find_ink(image):
     picture is light on dark, so that ink is always the darker part.
     """
     pixels = np.asarray(image, dtype=float)
-    small = image.copy()
-    small.thumbnail((COARSE, COARSE), Image.Resampling.BOX)
-    small = np.asarray(small, dtype=float)
-    # Is the paper lighter than the ink? Strokes differ from their surroundings more than paper
-    # does, so the differences are skewed towards the ink. Shadows and light from one side cause
-    # about as many differences up as down, if the border is repeated ("nearest"). With a mirrored
-    # border, 4 of 200 thin digits were taken for light ink.
-    around = ndimage.gaussian_filter(small, COARSE / 8, mode="nearest")
-    light = np.mean((pixels - enlarge(around, image.size)) ** 3) < 0
     if max(image.size) > 200:  # large enough to lose nothing but noise
         pixels = ndimage.gaussian_filter(pixels, 1)
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    tone = np.median(border)
+    # On a drawing or a clean scan, whatever differs from the paper is ink, however wide its stroke.
+    if np.mean(np.abs(border - tone) <= EVEN) > 0.75:  # the digit may reach the border
+        light = tone >= pixels.mean()
+        paper = np.full(pixels.shape, max(tone if light else 255 - tone, 1))
+    else:
+        light, paper = find_paper(image)
     if not light:
-        pixels, small = 255 - pixels, 255 - small
-    # The paper without the digit: closing erases whatever is dark and narrower than the window.
-    # It keeps slow changes of light, and even the edge of a shadow.
-    closed = close(small, round(WINDOW * max(small.shape)) | 1)
-    paper = np.maximum(enlarge(ndimage.gaussian_filter(closed, 1), image.size), 1)
+        pixels = 255 - pixels
     # Where less light falls on the paper, dark ink differs from it less, in proportion. Light ink
     # gets the same: what is the negative of a picture gives the same ink.
     ink = 1 - pixels / paper
@@ -68,6 +64,27 @@ def find_ink(image):
     full = np.percentile(ink[ink > floor], 90)
     low = max(floor, SOFT * full)
     return np.clip((ink - low) / (full - low), 0, 1), page
+
+
+def find_paper(image):
+    """Finds unevenly lit paper. image: mode L.
+
+    Returns (light, paper): whether the paper is lighter than the ink, and its brightness (H, W)
+    without the digit, inverted if it is not.
+    """
+    small = image.copy()
+    small.thumbnail((COARSE, COARSE), Image.Resampling.BOX)
+    small = np.asarray(small, dtype=float)
+    # Strokes differ from their surroundings more than paper does, so the differences are skewed
+    # towards the ink. Shadows and light from one side cause about as many differences up as down,
+    # if the border is repeated ("nearest"). With a mirrored border, 4 of 200 thin digits were taken
+    # for light ink.
+    around = ndimage.gaussian_filter(small, COARSE / 8, mode="nearest")
+    light = np.mean((np.asarray(image) - enlarge(around, image.size)) ** 3) < 0
+    # Closing erases whatever is dark and narrower than the window. It keeps slow changes of light,
+    # and even the edge of a shadow.
+    closed = close(small if light else 255 - small, round(WINDOW * max(small.shape)) | 1)
+    return light, np.maximum(enlarge(ndimage.gaussian_filter(closed, 1), image.size), 1)
 
 
 def enlarge(values, size):

@@ -54,6 +54,15 @@ def test_an_empty_sheet_with_a_shadow_is_blank(net):
     assert answers == {BLANK}
 
 
+@pytest.mark.parametrize("tones", [(255, 0), (0, 255), (60, 145)])
+def test_on_an_even_sheet_a_fat_digit_that_reaches_the_border_is_ink(tones):
+    fat = np.full((28, 28), tones[0])
+    fat[0:28, 8:20] = tones[1]  # broader than WINDOW, from border to border
+    fat[10:18, 11:16] = tones[0]
+    ink, _ = find_ink(as_picture(fat))
+    assert np.array_equal(ink, fat == tones[1])
+
+
 @pytest.mark.parametrize("way", [own_digits.screen, own_digits.scan])
 def test_the_negative_of_a_picture_gives_the_same_ink(drawn, way):
     for mask in (drawn[3], drawn[8].filter(ImageFilter.MaxFilter(61))):  # also a fat digit
