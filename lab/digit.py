@@ -128,11 +128,11 @@ def keep_digit(ink, page):
     if (parts & inner & large).any():
         parts &= inner
     parts &= amounts > PIECE * amounts[parts].max()
-    longest = lengths[parts].max()
-    marks = numbers[parts & (lengths > MARK * longest)]
+    longest = lengths[parts].max() - 2 * reach
+    marks = numbers[parts & (lengths - 2 * reach > MARK * longest)]
     if len(marks) > 1:
-        gaps = ndimage.distance_transform_edt(~np.isin(labels, marks)) + reach
-        _, count = ndimage.label(gaps < GAP * longest / 2)
+        inked = (ink > INKED) & np.isin(labels, marks)
+        _, count = ndimage.label(ndimage.distance_transform_edt(~inked) <= GAP * longest / 2)
         if count > 1:
             raise PictureError(f"{count} separate marks; one digit a picture, please")
     return ink * np.isin(labels, numbers[parts])

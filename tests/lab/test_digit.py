@@ -153,6 +153,19 @@ def test_several_digits_are_said(net, count):
     assert answer == f"{count} separate marks; one digit a picture, please"
 
 
+@pytest.mark.parametrize(("count", "size"), [(2, 0.05), (2, 0.06), (13, 0.06)])
+def test_several_small_digits_on_a_large_sheet_are_said(net, count, size):
+    edge, chance = 1000, np.random.default_rng(0)
+    sheet = Image.new("L", (edge, edge))
+    for place in range(count):
+        mark = own_digits.draw(place % 10, 1, 30, chance)
+        mark = mark.crop(mark.getbbox())
+        mark = mark.resize((round(edge * size * mark.width / mark.height), round(edge * size)))
+        sheet.paste(mark, (200 + place % 5 * 90, 200 + place // 5 * 100))
+    answer = own_digits.read(net, ImageOps.invert(sheet))
+    assert answer == f"{count} separate marks; one digit a picture, please"
+
+
 def test_a_digit_in_pieces_is_one(net):
     five = Image.new("L", (400, 400), "white")
     pen = ImageDraw.Draw(five)
