@@ -25,7 +25,7 @@ SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each s
 # Of 6,000 training digits, 37 are in several pieces: 44 pieces beside the heaviest ones.
 PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
 MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
-GAP = 0.2  # of the longest mark; nearer marks are one digit (3 of 6,000 have wider gaps)
+GAP = 0.25  # of the longest mark; nearer marks are one digit
 BLANK = "blank, or too faint or too small to read"
 
 
@@ -90,16 +90,24 @@ def to_grey(image):
 def prepare(image):
     """Turns a grey picture of one digit (mode L) into what NIST would have made (L, 28x28).
 
-    A picture that looks like MNIST's own is returned unchanged. Raises PictureError if there is no
+    A picture that is like MNIST's own is returned unchanged. Raises PictureError if there is no
     digit on the picture, or more than one.
     """
-    pixels = np.asarray(image)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
-    # One percent of MNIST's digits touch the border, so not all of it has to be black.
-    if pixels.shape == (SIDE, SIDE) and np.mean(border == 0) > 0.75 and pixels.any():
+    if image.size == (SIDE, SIDE) and is_prepared(np.asarray(image, dtype=float)):
         return image
     ink = keep_digit(*find_ink(image))
     return place(fit(ink))
+
+
+def is_prepared(pixels):
+    """Whether (28, 28) has what NIST promises, as all 70,000 digits of MNIST do."""
+    rows, columns = np.nonzero(pixels)
+    if not len(rows) or max(np.ptp(rows), np.ptp(columns)) + 1 not in (BOX - 1, BOX):  # 19: in 16
+        return False
+    centre = np.array(ndimage.center_of_mass(pixels))
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    # One percent of MNIST's digits touch the border, with up to 6 of its 108 pixels.
+    return (np.abs(centre - CENTRE) < 0.55).all() and np.mean(border == 0) > 0.9
 
 
 def keep_digit(ink, page):

@@ -59,6 +59,26 @@ def test_every_mnist_digit_passes_unchanged(digits):
         assert same_picture(prepare(picture), picture)
 
 
+@pytest.mark.parametrize("change", ["small", "off centre", "noise"])
+def test_28x28_that_is_not_as_mnist_promises_is_prepared(net, digits, change):
+    right = 0
+    for pixels, label in zip(*(array[:20] for array in digits["test"]), strict=True):
+        picture = Image.fromarray(pixels)
+        changed = Image.new("L", (28, 28))
+        if change == "small":
+            changed.paste(picture.resize((14, 14), Image.Resampling.BOX), (2, 3))
+        elif change == "off centre":
+            changed.paste(picture.crop(picture.getbbox()), (1, 7))
+        else:  # JPEG's, to the border
+            picture.save(file := io.BytesIO(), "JPEG", quality=50)
+            changed = Image.open(file)
+        prepared = prepare(changed)
+        left, top, right_edge, bottom = prepared.getbbox()
+        assert max(right_edge - left, bottom - top) == 20
+        right += int(classify(net, prepared).argmax()) == label
+    assert right >= 19
+
+
 def test_a_digit_that_fills_28x28_pixels_is_not_one_of_mnists(net, digits):
     picture = Image.fromarray(digits["test"][0][17])  # a 7
     full = picture.crop(picture.getbbox()).resize((28, 28))
