@@ -4,11 +4,13 @@ NIST's digits, and so MNIST's, are white on black and 20 pixels long, with their
 the middle of 28x28 pixels. Nets that were trained on them fail on photos without this preparation.
 """
 
+import math
 import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 from scipy import ndimage
 
@@ -26,6 +28,7 @@ SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each s
 PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
 MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
 GAP = 0.25  # of the longest mark; nearer marks are one digit
+ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
 BLANK = "blank, or too faint or too small to read"
 
 
@@ -185,6 +188,17 @@ def place(glyph):
 
 @torch.inference_mode()
 def classify(net, picture):
-    """The net's probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28)."""
+    """The net's probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28).
+
+    They are averaged over nine versions of it, of which the first is the picture as it is: people
+    slant their digits and fill the 20 pixels as the net's training digits do not.
+    """
     image = torch.from_numpy(np.array(picture)).reshape(1, 1, SIDE, SIDE)
-    return net(Transform(net.image_size)(image)).softmax(1)[0]
+    maps = torch.tensor([  # (9, 2, 3), from output to input
+        [[math.cos(angle) / scale, math.sin(angle) / scale, 0],
+         [-math.sin(angle) / scale, math.cos(angle) / scale, 0]]
+        for angle in np.radians(ANGLES) for scale in SCALES])
+    grid = F.affine_grid(maps, (len(maps), 1, SIDE, SIDE), align_corners=False)
+    images = F.grid_sample(image.expand(len(maps), -1, -1, -1).float(), grid, align_corners=False)
+    images = images.round().to(torch.uint8)  # (9, 1, 28, 28)
+    return net(Transform(net.image_size)(images)).softmax(1).mean(0)

@@ -38,7 +38,7 @@ import main
 import model
 from dataset import Transform
 from lab import checkpoints
-from lab.digit import WEIGHTS
+from lab.digit import WEIGHTS, classify
 from lab.identity import as_dict
 from model import CustomMLP, LeNet5
 
@@ -106,9 +106,7 @@ def test_answers_what_the_net_says(server, digits):
     net = checkpoints.read_net(WEIGHTS)
     for pixels in digits["test"][0][:20]:
         status, result = ask(server, body=png(pixels))
-        with torch.inference_mode():
-            image = Transform(32)(torch.from_numpy(pixels.copy())[None, None])
-            probabilities = net(image).softmax(1)[0].tolist()
+        probabilities = classify(net, Image.fromarray(pixels)).tolist()
         assert status == 200
         assert result["seen"] == pixels.tolist()  # MNIST's own digits pass unchanged
         assert result["probabilities"] == pytest.approx(probabilities, abs=1e-6)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw, ImageOps
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import own_digits
 
+from dataset import Transform
 from lab import checkpoints
 from lab.digit import (
     STROKE,
@@ -193,6 +195,30 @@ def test_a_digit_in_pieces_is_one(net):
              joint="curve")
     pen.line([(176, 96), (260, 92)], 0, 14)
     assert own_digits.read(net, five) == 5
+
+
+def test_the_net_sees_the_picture_as_it_is_first_and_then_versions_of_it(net, seven):
+    seen = []
+    hook = net.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    try:
+        probabilities = classify(net, seven)
+    finally:
+        hook.remove()
+    assert [batch.shape for batch in seen] == [(9, 1, 32, 32)]
+    as_it_is = Transform(32)(torch.from_numpy(np.array(seven))[None, None])
+    assert torch.equal(seen[0][:1], as_it_is)
+    assert len(torch.unique(seen[0], dim=0)) == 9
+    assert probabilities.shape == (10,)
+    assert probabilities.sum().item() == pytest.approx(1)
+
+
+def test_a_quarter_of_what_the_net_misreads_at_one_look_is_read_right(net, digits):
+    images, labels = digits["test"]
+    with torch.inference_mode():
+        once = net(Transform(32)(torch.tensor(images)[:, None])).argmax(1).numpy()
+    doubtful = np.flatnonzero(once != labels)
+    read = [classify(net, Image.fromarray(images[i])).argmax() for i in doubtful]
+    assert np.mean(read == labels[doubtful]) > 0.25
 
 
 # File formats
