@@ -29,7 +29,8 @@ PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of t
 MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
 GAP = 0.25  # of the longest mark; nearer marks are one digit
 ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
-BLANK = "blank, or too faint or too small to read"
+HEIC = "a HEIC picture, as iPhones take them; save it as JPEG or PNG first"
+BLANK = "blank, or too faint, too small or too broad to read"
 
 
 class PictureError(Exception):
@@ -68,10 +69,20 @@ def decode(file):
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise PictureError(f"too many pixels (at most {Image.MAX_IMAGE_PIXELS:,})") from None
     except Image.UnidentifiedImageError:
-        raise PictureError("not an image") from None
+        raise PictureError(HEIC if is_heic(file) else "not an image") from None
     except Exception as error:  # Pillow's plugins raise almost anything on broken input
         words = " ".join(str(error).split())
         raise PictureError(f"not readable ({type(error).__name__}: {words})") from None
+
+
+def is_heic(file):
+    """Whether a path or a binary file begins as HEIC does: a size, "ftyp", and a brand."""
+    if isinstance(file, Path):
+        start = file.open("rb").read(12)
+    else:
+        file.seek(0)
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
 
 
 def to_grey(image):
@@ -145,7 +156,8 @@ def keep_digit(ink, page):
         inked = (ink > INKED) & np.isin(labels, marks)
         _, count = ndimage.label(ndimage.distance_transform_edt(~inked) <= GAP * longest / 2)
         if count > 1:
-            raise PictureError(f"{count} separate marks; one digit a picture, please")
+            raise PictureError(f"{count} separate marks; one digit a picture, please, "
+                               "its strokes joined")
     return ink * np.isin(labels, numbers[parts])
 
 

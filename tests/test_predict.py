@@ -187,6 +187,7 @@ FAULTS = {
     "dust.png": (make_dust(), "blank"),
     "empty.png": (b"", "an empty file"),
     "text.png": (b"seven\n" * 50, "not an image"),
+    "phone.heic": (b"\0\0\0\x28ftypheic" + bytes(50), "a HEIC picture, as iPhones take them; save"),
     "cut.png": (plain(255, (200, 100))[:60], "not readable"),
     "huge.png": (make_png(10_000, 10_000), "too many pixels"),
     "vast.png": (make_png(100_000, 100_000), "too many pixels"),

@@ -172,7 +172,7 @@ def test_several_digits_are_said(net, count):
         mark = own_digits.draw(digit, 1, 16, chance)
         page.paste(mark.crop(mark.getbbox()), (100 + 400 * place, 100))
     answer = own_digits.read(net, ImageOps.invert(page))
-    assert answer == f"{count} separate marks; one digit a picture, please"
+    assert answer == f"{count} separate marks; one digit a picture, please, its strokes joined"
 
 
 @pytest.mark.parametrize(("count", "size"), [(2, 0.05), (2, 0.06), (13, 0.06)])
@@ -185,7 +185,7 @@ def test_several_small_digits_on_a_large_sheet_are_said(net, count, size):
         mark = mark.resize((round(edge * size * mark.width / mark.height), round(edge * size)))
         sheet.paste(mark, (200 + place % 5 * 90, 200 + place // 5 * 100))
     answer = own_digits.read(net, ImageOps.invert(sheet))
-    assert answer == f"{count} separate marks; one digit a picture, please"
+    assert answer == f"{count} separate marks; one digit a picture, please, its strokes joined"
 
 
 def test_a_digit_in_pieces_is_one(net):
