@@ -1,11 +1,11 @@
 """How often predict.py is right about digits that people really wrote, drew or photographed.
 
-    python benchmarks/real_digits.py FOLDER [--weights FILE]      takes about a minute a thousand
+    python benchmarks/real_digits.py FOLDER [--weights FILE]      takes some minutes
 
 Reads every file `<hand><number>_<label>.<ending>` below FOLDER, and prints a row a hand (the
 letters before the number) as Markdown. A label is a digit, or `several`, which is right if the
 picture is refused. Beside it stands the naive way: grey, inverted if the border is light, resized
-to 28x28, the same net.
+to 28x28, one look of the same net.
 
 Then it pastes pairs of these digits on larger sheets, and counts how many are read as one digit.
 """
@@ -17,9 +17,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import torch
+from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from dataset import SIDE, Transform
 from lab import checkpoints
 from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
 
@@ -33,18 +35,21 @@ def border(pixels):
     return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
-def answer(net, image, way):
-    """The digit that the net reads on a picture (mode L) prepared in a way; "several" for none."""
+def answer(net, image):
+    """What predict.py reads on a picture (mode L), as a word: a digit, or "several" if refused."""
     try:
-        return str(int(classify(net, way(image)).argmax()))
+        return str(int(classify(net, prepare(image)).argmax()))
     except PictureError:
         return "several"
 
 
-def resize(image):
-    """The naive way: white on black, 28x28."""
+@torch.inference_mode()
+def answer_naively(net, image):
+    """What one look at the picture gives that is inverted if its border is light, and resized."""
     light = np.mean(border(np.asarray(image))) > 127
-    return image.point(lambda value: 255 - value if light else value).resize((28, 28))
+    image = (ImageOps.invert(image) if light else image).resize((SIDE, SIDE))
+    images = torch.from_numpy(np.array(image)).reshape(1, 1, SIDE, SIDE)
+    return str(int(net(Transform(net.image_size)(images)).argmax()))
 
 
 def print_hands(net, pictures):
@@ -52,7 +57,7 @@ def print_hands(net, pictures):
     print("| hand | n | right | wrong | refused | naive: right |\n|---|---:|---:|---:|---:|---:|")
     rows = defaultdict(lambda: np.zeros(5, dtype=int))
     for hand, label, image in pictures:
-        read, naive = answer(net, image, prepare), answer(net, image, resize)
+        read, naive = answer(net, image), answer_naively(net, image)
         right, refused = read == label, read == "several" != label
         row = 1, right, not right and not refused, refused, naive == label
         rows["several" if label == "several" else hand] += row
@@ -93,7 +98,7 @@ def print_pairs(net, masks):
     for size in SIZES:
         chance = np.random.default_rng(0)
         sheets = [paste_pair(masks, size * SHEET, chance) for _ in range(PAIRS)]
-        one = sum(answer(net, sheet, prepare) != "several" for sheet in sheets)
+        one = sum(answer(net, sheet) != "several" for sheet in sheets)
         print(f"| digits {size:.0%} of its edge | {one} |")
 
 
