@@ -3,10 +3,10 @@
 from functools import partial
 
 from lab.canvas import Figure
+from lab.charts import draw_dots
 from lab.compare import LEVEL
 from lab.pictures import BLUE, GREY, WIDTH
 from lab.titles import NAMES
-from plot import draw_dots
 from study import effects
 from study.tables import ABLATION, ROAD
 

@@ -28,7 +28,7 @@ import dataset
 import main
 import model as nets
 import plot
-from lab import pictures
+from lab import charts, pictures
 from main import RECIPES
 from model import LeNet5, LeNet1998
 
@@ -188,7 +188,7 @@ def test_importing_does_nothing(run_script, tmp_path):
 @pytest.mark.parametrize(("quantity", "factor"), [("accuracy", 100), ("loss", 1)])
 def test_curves_are_the_mean_and_the_band_the_extremes(tmp_path, quantity, factor):
     histories = write_curves(tmp_path, "lenet", seeds=3)
-    figure = plot.draw_curves("lenet", read(tmp_path)["lenet"], quantity)
+    figure = charts.draw_curves("lenet", read(tmp_path)["lenet"], quantity)
     ax = figure.axes[0]
     lines, bands = ax.get_lines(), ax.collections
     assert len(lines) == len(bands) == 2
@@ -216,7 +216,7 @@ def test_one_seed_far_off_moves_the_mean(tmp_path):
     """Made-up seeds are as far apart as their numbers: 0, 1 and 8 have a mean of 3."""
     histories = [write_curves(tmp_path, "lenet", first=seed)[0] for seed in (0, 1, 8)]
     for quantity, factor in (("accuracy", 100), ("loss", 1)):
-        _, test = plot.draw_curves("x", read(tmp_path)["lenet"], quantity).axes[0].get_lines()
+        _, test = charts.draw_curves("x", read(tmp_path)["lenet"], quantity).axes[0].get_lines()
         assert list(test.get_ydata()) == pytest.approx(
             [factor * statistics.mean(row[f"test_{quantity}"] for row in rows)
              for rows in zip(*histories, strict=True)], rel=1e-5)
@@ -224,7 +224,7 @@ def test_one_seed_far_off_moves_the_mean(tmp_path):
 
 def test_one_seed_has_no_band(tmp_path):
     write_curves(tmp_path, "mlp", epochs=1)
-    figure = plot.draw_curves("mlp", read(tmp_path)["mlp"], "accuracy")
+    figure = charts.draw_curves("mlp", read(tmp_path)["mlp"], "accuracy")
     assert len(figure.axes[0].collections) == 0
     assert legend_labels(figure) == ["train: 69.00 %", "test: 96.90 %"]
     assert figure.axes[0].get_legend().get_title().get_text() == "last epoch, seed 0"
@@ -234,7 +234,7 @@ def test_unfinished_runs_beside_finished_seeds_are_not_in_the_mean(tmp_path):
     finished = write_curves(tmp_path, "lenet", seeds=2, epochs=30)
     (part,) = write_curves(tmp_path, "lenet", first=2, epochs=30, done=12)
     for quantity, factor in (("accuracy", 100), ("loss", 1)):
-        figure = plot.draw_curves("lenet", read(tmp_path)["lenet"], quantity)
+        figure = charts.draw_curves("lenet", read(tmp_path)["lenet"], quantity)
         _, test, thin = figure.axes[0].get_lines()
         mean = [factor * statistics.mean(row[f"test_{quantity}"] for row in rows)
                 for rows in zip(*finished, strict=True)]
@@ -251,14 +251,14 @@ def test_an_unfinished_run_is_shown_whole_however_bad_it_is(tmp_path):
     write_curves(tmp_path, "lenet", first=1, epochs=30, done=2)
     series = read(tmp_path)["lenet"]
     series[1]["history"][0]["test_accuracy"] = 0.3
-    low, _ = plot.draw_curves("x", series, "accuracy").axes[0].get_ylim()
+    low, _ = charts.draw_curves("x", series, "accuracy").axes[0].get_ylim()
     assert low < 30
 
 
 def test_an_unfinished_series_is_drawn_as_far_as_it_goes(tmp_path):
     write_curves(tmp_path, "lenet", epochs=30, done=5)
     write_curves(tmp_path, "lenet", first=1, epochs=30, done=12)
-    figure = plot.draw_curves("lenet", read(tmp_path)["lenet"], "accuracy")
+    figure = charts.draw_curves("lenet", read(tmp_path)["lenet"], "accuracy")
     title = figure.axes[0].get_legend().get_title().get_text()
     assert title == "12 of 30 epochs so far, seed 1"
     assert [len(line.get_xdata()) for line in figure.axes[0].get_lines()] == [12, 12, 5]
@@ -270,7 +270,7 @@ def test_an_unfinished_series_is_drawn_as_far_as_it_goes(tmp_path):
 def test_validation_is_called_so(tmp_path):
     write_curves(tmp_path, "lenet-validate", evaluated_on="validation")
     for quantity in ("accuracy", "loss"):
-        figure = plot.draw_curves("x", read(tmp_path)["lenet-validate"], quantity)
+        figure = charts.draw_curves("x", read(tmp_path)["lenet-validate"], quantity)
         assert legend_labels(figure)[1].startswith("validation: ")
         assert "test" not in " ".join(legend_labels(figure))
 
@@ -281,7 +281,7 @@ def test_validation_is_called_so(tmp_path):
     ("lenet_reg", "train (with distorted images and dropout): ")])
 def test_the_legend_says_why_train_may_lie_below_test(tmp_path, model, words):
     write_curves(tmp_path, model)
-    figure = plot.draw_curves(model, read(tmp_path)[model], "accuracy")
+    figure = charts.draw_curves(model, read(tmp_path)[model], "accuracy")
     assert legend_labels(figure)[0].startswith(words)
 
 
@@ -291,7 +291,7 @@ def test_98_and_99_5_are_well_apart_and_nothing_of_test_is_cut_off(tmp_path):
     series[1]["history"][0]["test_accuracy"] = 0.4
     for lowest in (0.4, 0.97):
         series[1]["history"][0]["test_accuracy"] = lowest
-        ax = plot.draw_curves("lenet", series, "accuracy").axes[0]
+        ax = charts.draw_curves("lenet", series, "accuracy").axes[0]
 
         def height(accuracy, ax=ax):
             return ax.transAxes.inverted().transform(ax.transData.transform((1, accuracy)))[1]
@@ -307,7 +307,7 @@ def test_an_edited_recipe_shows_in_log_and_plot(small_idx, tmp_path, monkeypatch
         where = ["--log-dir", str(tmp_path / folder), "--checkpoint-dir", str(tmp_path)]
         assert main.main(["--epochs", "1", "--data-dir", str(small_idx), *where]) == 0
         (name, series), = read(tmp_path / folder).items()
-        return series, plot.draw_curves(name, series, "loss").get_supxlabel()
+        return series, charts.draw_curves(name, series, "loss").get_supxlabel()
 
     before, caption_before = train_and_plot("before")
     edited = replace(RECIPES["lenet"], lr=0.0123, momentum=0.87)
@@ -323,13 +323,13 @@ def test_an_edited_recipe_shows_in_log_and_plot(small_idx, tmp_path, monkeypatch
 
 def test_the_caption_names_every_setting(tmp_path):
     write_curves(tmp_path, "lenet_reg")
-    caption = plot.describe(read(tmp_path)["lenet_reg"][0])
+    caption = charts.describe(read(tmp_path)["lenet_reg"][0])
     assert caption.replace("\xa0", " ").replace("\n", " ") == (
         "RegularizedLeNet5, 61,706 parameters, epochs 3, batch size 128, lr 0.1, warmup 0.15, "
         "momentum 0.9, nesterov, no bf16, weight decay 0.0005, dropout 0.1, augment, "
         "rotation 12.0, translation 2.0, scaling 0.12, shear 10.0, no thickening")
     write_curves(tmp_path, "mlp_wide")
-    caption = plot.describe(read(tmp_path)["mlp_wide"][0])
+    caption = charts.describe(read(tmp_path)["mlp_wide"][0])
     assert caption.replace("\xa0", " ").replace("\n", " ") == (
         "MLPWide, 61,706 parameters, epochs 3, batch size 256, lr 0.01, no warmup, momentum 0.9, "
         "no nesterov, no bf16, weight decay 0.001, dropout 0.5, no augment")
@@ -339,7 +339,7 @@ def test_the_caption_names_every_setting(tmp_path):
 def test_the_caption_is_not_wider_than_the_figure(tmp_path, model):
     write_curves(tmp_path, model, epochs=RECIPES[model].epochs)
     with style.context(plot.STYLE):
-        figure = plot.draw_curves(model, read(tmp_path)[model], "loss")
+        figure = charts.draw_curves(model, read(tmp_path)[model], "loss")
         FigureCanvasAgg(figure).draw()
     caption, = (text for text in figure.texts if text.get_text() == figure.get_supxlabel())
     box = caption.get_window_extent()
