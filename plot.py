@@ -11,20 +11,20 @@ Writes these files, and prints their paths:
   <Name>_filters.png                               its first convolution, if the weights are there
   <Name>_bitmaps.png                               what F6 answers, for LeNet-5 as published
   model_comparison.png                             all series: each seed, and the mean
-  samples.png                                      training images, and distortions of them
+  samples.png                                      training images as augmentation distorts them
+  <Name>_samples.png                               the same, for series with other distortions
 "Its net" is that of the finished run with the lowest seed. If a figure cannot be drawn, a line says
 why, and the exit status is 1. The same logs and library versions give the same bytes.
 """
 
 import io
-import textwrap
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dataset import DATA_DIR, DataError
+from dataset import DATA_DIR, DataError, Distortion
 from lab import command, pictures, titles
 from lab.canvas import FigureCanvasAgg, style
 from lab.charts import draw_curves, draw_dots
@@ -47,10 +47,9 @@ def draw_comparison(series):
                                 key=lambda row: accuracies(row[1]).mean()):
         run = members[0]
         title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
-        # Long names continue on a second line.
-        words = textwrap.fill(name.replace("-", " -"), 48).replace(" -", "-")
         panels.setdefault((title, str(run["data"])), []).append(
-            (f"{words}\n{run['parameters']:,} parameters", members))
+            (f"{titles.wrap(titles.find_title(name), 36)}\n{run['parameters']:,} parameters",
+             members))
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
@@ -68,7 +67,7 @@ def list_figures(everything, weight_dirs, data_dir):
     """
     stems = titles.name_files(everything)
     for name, series in everything.items():
-        stem, title = stems[name], titles.spell(stems[name])
+        stem, title = stems[name], titles.find_title(name)
         for quantity in ("accuracy", "loss"):
             yield f"{stem}_{quantity}_plot.png", partial(draw_curves, title, series, quantity)
         for run in finished(series)[:1]:
@@ -79,12 +78,16 @@ def list_figures(everything, weight_dirs, data_dir):
                                ("bitmaps", partial(draw_net, pictures.draw_bitmaps, paths))):
                 yield f"{stem}_{kind}.png", partial(draw, title, run, data_dir)
     if done := finished_series(everything):
-        yield "model_comparison.png", partial(
-            draw_comparison, {titles.spell(stems[name]): series for name, series in done.items()})
-    augmented = [run["recipe"] for series in everything.values() for run in series
-                 if run["recipe"]["augment"]]
-    yield "samples.png", partial(
-        pictures.draw_samples, everything, data_dir, [*augmented, DEFAULTS][0])
+        yield "model_comparison.png", partial(draw_comparison, done)
+    alike = {}  # the series that are trained on the same images, distorted in the same way
+    for name, (run, *_) in everything.items():
+        if run["recipe"]["augment"]:
+            bounds = [run["recipe"][bound] for bound in Distortion.bounds]
+            alike.setdefault(str((bounds, run["data"]["train"])), []).append(name)
+    for number, names in enumerate(sorted(alike.values(), key=len, reverse=True)):
+        yield f"{stems[names[0]]}_samples.png" if number else "samples.png", partial(
+            pictures.draw_samples, {name: everything[name] for name in names}, data_dir,
+            everything[names[0]][0]["recipe"])
 
 
 def save(figure, path):

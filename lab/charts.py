@@ -7,16 +7,28 @@ import numpy as np
 
 from dataset import Distortion
 from lab import titles
-from lab.canvas import Figure, FuncScale
-from lab.compare import accuracies, finished, progress
-from lab.logs import spread
+from lab.canvas import Figure, FuncScale, MaxNLocator, Rectangle
+from lab.compare import accuracies, finished, mean_errors, progress
+from lab.logs import describe_setting, spread
 from lab.pictures import BLUE, GREY, VERMILLION, WIDTH
 
+# Ticks of a stretched axis: the first ones have precedence, the others fill the room that is left.
+PERCENT = (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6, 99.7,
+           99.9, 98.8, 98.2, 96, 20, 60, 70, 40, 10, 0)
+ROUND = [float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5)]
 
-def stretch_accuracy(ax, which, low, high):
+
+def choose_ends(steps, lowest, highest):
+    """The last of `steps` below `lowest`, and the first above `highest`; else the outermost."""
+    return (max((step for step in steps if step < lowest), default=min(steps)),
+            min((step for step in steps if step > highest), default=max(steps)))
+
+
+def stretch_accuracy(ax, which, lowest, highest):
     """Stretches an axis of accuracies in percent so that 98 and 99.5 are well apart.
 
-    It becomes logarithmic in the error, plus 0.1 so that 100 % has a place. which: "x" or "y".
+    It becomes logarithmic in the error, plus 0.1 so that 100 % has a place. Its first tick is below
+    `lowest`, its last one above `highest`. which: "x" or "y".
     """
     def forward(accuracy):
         return -np.log10(np.maximum(100.1 - accuracy, 1e-6))
@@ -24,27 +36,42 @@ def stretch_accuracy(ax, which, low, high):
     def inverse(stretched):
         return 100.1 - 10.0 ** -stretched
 
-    ticks = []  # round values come first, others fill the room that is left
-    for tick in (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6,
-                 99.7, 98.8, 98.2, 96, 20, 60, 70, 40, 10):
-        room = min((abs(forward(tick) - forward(other)) for other in ticks), default=math.inf)
-        if low <= tick <= high and room > 0.08 * (forward(high) - forward(low)):
+    low, high = ticks = [*choose_ends(PERCENT, lowest, highest)]
+    length = forward(high) - forward(low)
+    for tick in PERCENT:
+        room = min(abs(forward(tick) - forward(other)) for other in ticks)
+        if low < tick < high and room > (0.11 if which == "x" else 0.08) * length:
             ticks.append(tick)
-    ax.set(**{f"{which}scale": FuncScale(None, (forward, inverse)), f"{which}lim": (low, high),
+    ends = inverse(forward(low) - 0.02 * length), inverse(forward(high) + 0.02 * length)
+    ax.set(**{f"{which}scale": FuncScale(None, (forward, inverse)), f"{which}lim": ends,
               f"{which}ticks": ticks})
     getattr(ax, f"{which}axis").set_major_formatter("{x:g}")
 
 
+def scale_loss(ax, lowest, highest):
+    """Makes the y axis logarithmic, with round ticks from below `lowest` to above `highest`."""
+    low, high = choose_ends(ROUND, lowest, highest)
+    ticks = [step for step in ROUND if low <= step <= high]
+    if len(ticks) > 10:
+        ticks = [low, *(tick for tick in ticks[1:-1] if f"{tick:e}".startswith("1")), high]
+    ax.set(yscale="log", ylim=(low, high))
+    ax.set_yticks(ticks)
+    ax.set_yticks([], minor=True)
+    ax.yaxis.set_major_formatter("{x:g}")
+
+
 def describe(run):
-    """Describes the recipe of a run in words, broken into lines."""
+    """Describes the recipe of a run in words, broken into lines; what is off is not named."""
     recipe = {field: value for field, value in run["recipe"].items()
               if run["recipe"]["augment"] or field not in Distortion.bounds}
-    words = [f"{recipe.pop('net')}, {run['parameters']:,} parameters"]
+    words = [recipe.pop("net"), f"{run['parameters']:,} parameters"]
     for field, value in recipe.items():
-        field = field.replace("_", " ")
-        words.append(f"no {field}" if not value else field if value is True else f"{field} {value}")
+        if value:
+            words.append(describe_setting(field, value))
+        elif field == "warmup" and value is None:
+            words.append("constant rate")
     # Spaces within a setting must not break a line.
-    return textwrap.fill(titles.spell(", ".join(word.replace(" ", "\xa0") for word in words)), 110)
+    return textwrap.fill(titles.spell(", ".join(word.replace(" ", "\xa0") for word in words)), 85)
 
 
 def draw_curves(title, series, quantity):
@@ -56,10 +83,13 @@ def draw_curves(title, series, quantity):
     shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
     others = [run for run in series if run not in shown]
     run = shown[0]
-    factor, unit, form = ((100, "%", "{:.2f} %") if quantity == "accuracy"
-                          else (1, "cross entropy, nats", "{:.3g}"))
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    factor, form = (100, "{:.2f} %") if quantity == "accuracy" else (1, "{:.3g}")
+    # Small, with many dots to the inch: so it can be read at half the width of a page.
+    title, caption = titles.wrap(title, 45), describe(run)
+    lines = 3 + min(len(others), 3) + title.count("\n") + caption.count("\n")
+    figure = Figure(figsize=(5, 3.5 + 0.16 * lines), dpi=200, layout="constrained")
     ax = figure.subplots()
+    handles, everything = [], []
 
     def values(run, column):
         return factor * np.array([row[f"{column}_{quantity}"] for row in run["history"]])
@@ -72,39 +102,53 @@ def draw_curves(title, series, quantity):
         curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
         epochs = range(1, curves.shape[1] + 1)
         last = form.format(curves[:, -1].mean())  # summed as in report.py, to round alike
-        ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".", markersize=4,
-                label=f"{label}: {last}")
+        handles += ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".",
+                           markersize=4, label=f"{label}: {last}")
         if len(shown) > 1:
             ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour,
-                            alpha=0.25, linewidth=0, label="lowest to highest seed")
-    lowest = curves.min()
+                            alpha=0.25, linewidth=0)
+        everything += curves.ravel().tolist()
+    if len(shown) > 1:
+        handles.append(Rectangle((0, 0), 1, 1, color=GREY, alpha=0.3, linewidth=0,
+                                 label="shaded: lowest to highest seed"))
+    left_out = ", not in the mean" if run["complete"] else ""
     for other in others:
         curve = values(other, "test")
-        lowest = min(lowest, curve.min())
-        left_out = ", not in the mean" if run["complete"] else ""
-        ax.plot(range(1, len(curve) + 1), curve, color=GREY, linewidth=1, marker=".", markersize=2,
-                label=f"{run['evaluated_on']}, seed {other['seed']}: {progress(other)}{left_out}")
+        label = f"seed {other['seed']}: {progress(other)}"
+        handles += ax.plot(range(1, len(curve) + 1), curve, color=GREY, linewidth=1, marker=".",
+                           markersize=2, label=f"{run['evaluated_on']}, {label}{left_out}")
+        everything += curve.tolist()
+    if len(others) > 3:
+        del handles[-len(others) + 1:]
+        handles[-1].set_label(f"{run['evaluated_on']}, {len(others)} unfinished runs{left_out}")
+    finite = [value for value in everything if math.isfinite(value)] or [1]
     if quantity == "accuracy":
-        # The test curve is shown whole, the training curve may start below. 100 % is not the edge.
-        stretch_accuracy(ax, "y", min(95, 0.99 * lowest), 100.01)
+        stretch_accuracy(ax, "y", min(finite), 100)
+        ax.set_ylabel("accuracy (%), stretched to 100")
     else:
-        ax.set_yscale("log")
-    ax.set(title=title, xlabel="epoch", ylabel=f"{quantity} ({unit})")
+        scale_loss(ax, min(finite), max(finite))
+        ax.set_ylabel("cross entropy (nats), log scale")
+    ax.set_xlabel("epoch")
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
     state = "last epoch" if run["complete"] else progress(run)
-    ax.legend(title=f"{state}, {seeds}", alignment="left")
-    figure.supxlabel(describe(run), fontsize=7.5, color=GREY)
+    # Above the axes, where it hides no curve.
+    ax.legend(handles=handles, title=f"{state}, {seeds}", alignment="left", loc="lower left",
+              bbox_to_anchor=(0, 1), borderpad=0, frameon=False, fontsize=9)
+    figure.suptitle(title, x=0.015, ha="left", weight="bold")
+    figure.supxlabel(caption, fontsize=8, color=GREY)
     return figure
 
 
-def draw_dots(panels):
+def draw_dots(panels, width=WIDTH, stretched=True):
     """Draws the final accuracies of series: a dot for each seed, the mean and the range.
 
-    panels: [(title, [(label, [finished run, ...]), ...]), ...]. Returns a Figure.
+    panels: [(title, [(label, [finished run, ...]), ...]), ...]. width: in inches.
+    stretched: whether an accuracy axis is, see `stretch_accuracy`. Returns a Figure.
     """
-    heights = [1.3 + 0.5 * len(rows) for _, rows in panels]  # inches
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    lines = max(label.count("\n") for _, rows in panels for label, _ in rows) + 1
+    heights = [1.2 + (0.2 + 0.15 * lines) * len(rows) for _, rows in panels]  # inches
+    figure = Figure(figsize=(width, sum(heights)), dpi=WIDTH * 150 / width, layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
     for ax, (title, rows) in zip(axes, panels, strict=True):
         names = ("one seed", "mean, lowest to highest seed; on the right mean ± std")
@@ -115,11 +159,17 @@ def draw_dots(panels):
                     markeredgewidth=0, label=names[0] if y == 0 else None)
             ax.errorbar(mean, y, xerr=[[mean - values.min()], [values.max() - mean]], fmt="D",
                         color=BLUE, markersize=6, capsize=4, label=names[1] if y == 0 else None)
-            ax.text(1.02, y, f"{spread(values)} %  (n = {n})", va="center",
-                    transform=ax.get_yaxis_transform())
+            errors = mean_errors(series)
+            ax.text(1.02, y, f"{spread(values)} %\n{errors} error{'' if errors == '1' else 's'}, "
+                    f"n = {n}", va="center", fontsize=9, transform=ax.get_yaxis_transform())
         low, high = ax.dataLim.intervalx
-        stretch_accuracy(ax, "x", max(low - 0.1 * (100.1 - low), 0), high + 0.1 * (100 - high))
-        ax.set(title=title, xlabel="accuracy after the last epoch (%)",
+        if stretched:
+            stretch_accuracy(ax, "x", low, high)
+        else:
+            ticks = MaxNLocator(6).tick_values(low, high)
+            ax.set(xticks=ticks, xlim=(ticks[0], ticks[-1]))
+        note = ", stretched to 100" if stretched else ""
+        ax.set(title=title, xlabel=f"accuracy after the last epoch (%){note}",
                ylim=(len(rows) - 0.4, -0.6))
         ax.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)

@@ -6,9 +6,34 @@ from lab.canvas import Figure
 from lab.charts import draw_dots
 from lab.compare import LEVEL
 from lab.pictures import BLUE, GREY, WIDTH
-from lab.titles import NAMES
+from lab.titles import find_title, wrap
 from study import effects
-from study.tables import ABLATION, ROAD
+from study.tables import ABLATION, PUBLISHED, ROAD
+
+OVERVIEW = {"lenet": "two convolutions", "mlp": "none: one hidden layer",
+            "lenet_reg": "with dropout, weight decay\nand augmentation"}
+REGULARISATION = ("lenet", "lenet_dropout", "lenet_decay", "lenet_augment", "lenet_reg")
+MAIN_EFFECTS = 3  # of the questions, the first: each part on average
+SMALL = 6.0  # inches: readable on a phone, too
+
+
+def draw_overview(series):
+    """Draws the three nets of the assignment, and what LeNet-5 reached in 1998. A Figure."""
+    rows = [(f"{find_title(name)}\n{series[name][0]['parameters']:,} parameters", series[name])
+            for name in OVERVIEW]
+    _, error = PUBLISHED["lenet_1998"]
+    figure = draw_dots([("Test accuracy on MNIST", rows)], SMALL, stretched=False)
+    ax = figure.axes[0]
+    ax.axvline(100 - error, color=GREY, linestyle=":", zorder=1)
+    ax.text(100 - error - 0.03, 1.1, f"LeNet-5 in 1998:\n{100 - error:.2f} %", color=GREY,
+            fontsize=9, ha="right", va="center")
+    return figure
+
+
+def draw_regularisation(series):
+    """Draws LeNet-5 without regularisation, with each part of it alone, and with all. A Figure."""
+    rows = [(wrap(find_title(name), 25), series[name]) for name in REGULARISATION]
+    return draw_dots([("What regularisation does to LeNet-5", rows)], SMALL, stretched=False)
 
 
 def draw_ablation(series):
@@ -20,15 +45,19 @@ def draw_ablation(series):
             ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
             if holds) or "no regularisation"
 
-    rows = [(f"{NAMES.get(name, name)}, {series[name][0]['recipe']['epochs']} epochs\n"
+    rows = [(f"{find_title(name)}\n{series[name][0]['recipe']['epochs']} epochs, "
              f"{parts(series[name][0]['recipe'])}", series[name])
             for name in ABLATION if name in series]
     return draw_dots([("What regularisation does to LeNet-5", rows)])
 
 
 def draw_effects(answers):
-    """Draws the answers of `effects.answer`, each with its 95 % interval. A Figure."""
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+    """Draws the answers of `effects.answer`, each with its 95 % interval. A Figure.
+
+    Right is better in every panel.
+    """
+    count = max(map(len, answers.values()))
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * count), layout="constrained")
     axes = figure.subplots(1, len(answers), sharey=True)
     for ax, (measure, rows) in zip(axes, answers.items(), strict=True):
         unit, _, more_is_better = effects.MEASURES[measure]
@@ -37,17 +66,20 @@ def draw_effects(answers):
             sure = effect.verdict != "undecided"
             ax.errorbar(effect.mean, y, xerr=(effect.high - effect.low) / 2, fmt="o", capsize=3,
                         color=BLUE if sure else GREY, markerfacecolor=BLUE if sure else "white")
-        ax.set(title=f"{measure.capitalize()}, {unit}", ylim=(len(rows) - 0.5, -0.5),
-               xlabel=f"{'better' if more_is_better else 'worse'} \N{RIGHTWARDS ARROW}")
+        ax.set(title=f"Change in {measure}, {unit}", ylim=(len(rows) - 0.5, -0.5),
+               xlabel="better \N{RIGHTWARDS ARROW}" + "" if more_is_better else
+                      "better \N{RIGHTWARDS ARROW} (less loss)")
+        if not more_is_better:
+            ax.invert_xaxis()
         ax.set_yticks(range(len(rows)), [effect.question for effect in rows])
-    figure.supxlabel("Mean and 95 % interval; filled where p, corrected for all of them, is below "
-                     f"{LEVEL:g}", fontsize=8, color=GREY)
+    figure.supxlabel("Mean and 95 % interval. Filled: an effect is clear (p, corrected for the "
+                     f"number of questions, is below {LEVEL:g})", fontsize=8, color=GREY)
     return figure
 
 
 def draw_road(names, series):
     """Draws the series `names` of ROAD, from LeNet-5 as published to today's. A Figure."""
-    rows = [(f"{NAMES[name]}\n{ROAD[name]}", series[name]) for name in names]
+    rows = [(f"{find_title(name)}\n{ROAD[name]}", series[name]) for name in names]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
 
 
@@ -56,6 +88,10 @@ def list_figures(series):
 
     series: {name: [finished run, ...]}. A figure whose series are missing is left out.
     """
+    if series.keys() >= set(OVERVIEW):
+        yield "overview.png", partial(draw_overview, series)
+    if series.keys() >= set(REGULARISATION):
+        yield "regularisation.png", partial(draw_regularisation, series)
     if len(series.keys() & set(ABLATION)) > 1:
         yield "ablation.png", partial(draw_ablation, series)
     if answers := effects.answer(series):
