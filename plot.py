@@ -48,7 +48,7 @@ def draw_comparison(series):
         run = members[0]
         title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
         panels.setdefault((title, str(run["data"])), []).append(
-            (f"{titles.wrap(titles.find_title(name), 36)}\n{run['parameters']:,} parameters",
+            (f"{titles.wrap(titles.find_title(name), 48)}\n{run['parameters']:,} parameters",
              members))
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 

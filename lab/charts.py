@@ -9,7 +9,8 @@ from dataset import Distortion
 from lab import titles
 from lab.canvas import Figure, FuncScale, MaxNLocator, Rectangle
 from lab.compare import accuracies, finished, mean_errors, progress
-from lab.logs import describe_setting, spread
+from lab.identity import describe_setting
+from lab.logs import spread
 from lab.pictures import BLUE, GREY, VERMILLION, WIDTH
 
 # Ticks of a stretched axis: the first ones have precedence, the others fill the room that is left.
@@ -87,7 +88,7 @@ def draw_curves(title, series, quantity):
     # Small, with many dots to the inch: so it can be read at half the width of a page.
     title, caption = titles.wrap(title, 45), describe(run)
     lines = 3 + min(len(others), 3) + title.count("\n") + caption.count("\n")
-    figure = Figure(figsize=(5, 3.5 + 0.16 * lines), dpi=200, layout="constrained")
+    figure = Figure(figsize=(5, 3.7 + 0.16 * lines), dpi=200, layout="constrained")
     ax = figure.subplots()
     handles, everything = [], []
 
@@ -124,10 +125,10 @@ def draw_curves(title, series, quantity):
     finite = [value for value in everything if math.isfinite(value)] or [1]
     if quantity == "accuracy":
         stretch_accuracy(ax, "y", min(finite), 100)
-        ax.set_ylabel("accuracy (%), stretched to 100")
+        ax.set_ylabel("accuracy (%), stretched near 100")
     else:
         scale_loss(ax, min(finite), max(finite))
-        ax.set_ylabel("cross entropy (nats), log scale")
+        ax.set_ylabel("loss (cross entropy), log scale")
     ax.set_xlabel("epoch")
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
@@ -151,7 +152,7 @@ def draw_dots(panels, width=WIDTH, stretched=True):
     figure = Figure(figsize=(width, sum(heights)), dpi=WIDTH * 150 / width, layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
     for ax, (title, rows) in zip(axes, panels, strict=True):
-        names = ("one seed", "mean, lowest to highest seed; on the right mean ± std")
+        names = ("one seed", "mean, lowest to highest seed (on the right: mean ± std)")
         for y, (_, series) in enumerate(rows):
             values = accuracies(series)
             mean, n = np.mean(values), len(values)
@@ -166,9 +167,10 @@ def draw_dots(panels, width=WIDTH, stretched=True):
         if stretched:
             stretch_accuracy(ax, "x", low, high)
         else:
-            ticks = MaxNLocator(6).tick_values(low, high)
-            ax.set(xticks=ticks, xlim=(ticks[0], ticks[-1]))
-        note = ", stretched to 100" if stretched else ""
+            low, *_, high = ticks = MaxNLocator(6, steps=(1, 2, 5, 10)).tick_values(low, high)
+            margin = 0.02 * (high - low)
+            ax.set(xticks=ticks, xlim=(low - margin, high + margin))
+        note = ", stretched near 100" if stretched else ""
         ax.set(title=title, xlabel=f"accuracy after the last epoch (%){note}",
                ylim=(len(rows) - 0.4, -0.6))
         ax.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)

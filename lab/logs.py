@@ -116,11 +116,3 @@ def spread(values, digits=2):
     """Mean ± standard deviation (n - 1), as text."""
     deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
     return f"{np.mean(values):.{digits}f}{deviation}"
-
-
-def describe_setting(field, value):
-    """A field of a recipe and its value, in words: "weight decay 0.0005", "augment", "no bf16"."""
-    words = field.replace("_", " ")
-    if value is None or isinstance(value, bool):
-        return words if value else f"no {words}"
-    return f"{words} {str(value).removesuffix('.0')}"
