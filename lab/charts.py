@@ -16,7 +16,6 @@ from lab.pictures import BLUE, GREY, VERMILLION, WIDTH
 # Ticks of a stretched axis: the first ones have precedence, the others fill the room that is left.
 PERCENT = (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6, 99.7,
            99.9, 98.8, 98.2, 96, 20, 60, 70, 40, 10, 0)
-ROUND = [float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5)]
 
 
 def choose_ends(steps, lowest, highest):
@@ -51,10 +50,12 @@ def stretch_accuracy(ax, which, lowest, highest):
 
 def scale_loss(ax, lowest, highest):
     """Makes the y axis logarithmic, with round ticks from below `lowest` to above `highest`."""
-    low, high = choose_ends(ROUND, lowest, highest)
-    ticks = [step for step in ROUND if low <= step <= high]
-    if len(ticks) > 10:
-        ticks = [low, *(tick for tick in ticks[1:-1] if f"{tick:e}".startswith("1")), high]
+    for digits in ((1, 2, 5), (1,)):
+        steps = [float(f"{digit}e{power}") for power in range(-12, 13) for digit in digits]
+        low, high = choose_ends(steps, lowest, highest)
+        ticks = [step for step in steps if low <= step <= high]
+        if len(ticks) <= 10:
+            break
     ax.set(yscale="log", ylim=(low, high))
     ax.set_yticks(ticks)
     ax.set_yticks([], minor=True)
@@ -104,7 +105,7 @@ def draw_curves(title, series, quantity):
         epochs = range(1, curves.shape[1] + 1)
         last = form.format(curves[:, -1].mean())  # summed as in report.py, to round alike
         handles += ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".",
-                           markersize=4, label=f"{label}: {last}")
+                           markersize=max(4, 10 - len(epochs)), label=f"{label}: {last}")
         if len(shown) > 1:
             ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour,
                             alpha=0.25, linewidth=0)
