@@ -80,7 +80,8 @@ def draw_effects(answers, questions):
 
 def draw_road(names, series):
     """Draws the series `names` of ROAD, from LeNet-5 as published to today's. A Figure."""
-    rows = [(f"{find_title(name)}\n{ROAD[name]}", series[name]) for name in names]
+    rows = [(find_title(name) + (f"\n{ROAD[name]}" if number else ""), series[name])
+            for number, name in enumerate(names)]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
 
 
