@@ -88,7 +88,7 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
     rows = read_dots(draw(tmp_path)["road.png"])
     assert [label for label, *_ in rows] == [
         "LeNet-5 as published in 1998",
-        "LeNet-5 of 1998, step 2: dense C3\nevery map of C3 reads all six",
+        "LeNet-5 of 1998, step 2\nevery map of C3 reads all six",
         "LeNet-5\n30 epochs instead of 20",
         "LeNet-5, trained longest\n120 epochs, thickened, without dropout"]
     for name, (_, dots, mean, _) in zip(reversed(steps), rows, strict=True):
