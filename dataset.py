@@ -1,9 +1,9 @@
 """MNIST as a Dataset in memory, and all that happens to its images before they enter a net.
 
-    python dataset.py [DIR]        prints what a folder holds: images by class, mean and deviation
+    python dataset.py [DIR] [--invert]    prints what a folder holds, and whether it looks turned
 
 The path of the images:
-    MNIST(data_dir, train)         reads a folder of any format that readers/ knows
+    MNIST(data_dir, train)         reads a folder of any form that readers/ knows
     make_loader(dataset, ...)      draws the indices of each batch
     dataset[indices]               indexes a whole batch at once, never image by image
     Transform(image_size, ...)     pads, scales, distorts (only in training) and normalises it
@@ -34,20 +34,22 @@ class MNIST(Dataset):
     images: uint8 (N, 1, 28, 28), as stored; labels: int64 (N,).
     `dataset[index]` gives `(images, labels)`. A tensor of indices, a list or a slice gives a batch.
     An int gives one image (1, 28, 28) and its label. `transform` gets the whole batch in one call;
-    it can be a Transform, a transform of torchvision, or any other function.
+    it can be a Transform, a transform of torchvision, or any other function. With `invert`, the
+    images are turned from black on white to white on black, as if they were stored so.
 
     Raises DataError if the files are missing or broken.
     """
 
-    def __init__(self, data_dir, train, transform=None, device="cpu"):
+    def __init__(self, data_dir, train, transform=None, device="cpu", invert=False):
         self.data_dir = Path(data_dir)
         try:
             images, labels = read_split(self.data_dir, "train" if train else "test")
         except OSError as error:  # such as: no permission, the name is too long
-            raise DataError(f"{self.data_dir}: cannot be read: {error.strerror}") from None
-        self.images = images.to(device)
+            where = error.filename or self.data_dir
+            raise DataError(f"{where}: cannot be read: {error.strerror}") from None
+        self.images = (255 - images if invert else images).to(device)
         self.labels = labels.to(device)
-        self.transform = transform
+        self.transform, self.inverted = transform, invert
 
     def __len__(self):
         return len(self.labels)
@@ -77,6 +79,15 @@ class MNIST(Dataset):
                           for tensor in (self.images, self.labels))
         return {"size": len(self), "images_crc32": images, "labels_crc32": labels}
 
+    def describe_paper(self):
+        """A line of text if the images look like black on white by their border, else None."""
+        border = torch.ones(SIDE, SIDE, dtype=torch.bool, device=self.images.device)
+        border[1:-1, 1:-1] = False
+        if self.images[..., border].float().mean() <= 255 / 2:
+            return None
+        return (f"{self.data_dir}: the images look like black on white, while MNIST is white on "
+                f"black; {'leave out --invert' if self.inverted else '--invert turns them'}")
+
 
 class Transform:
     """Turns stored images into the input of a net, a whole batch at once.
@@ -103,19 +114,24 @@ class Transform:
         return images.sub_(MEAN).div_(STD)  # the same shape, mean about 0, deviation about 1
 
 
-def load_data(data_dir, for_training, for_testing, validate=False, device="cpu"):
+def load_data(data_dir, for_training, for_testing, validate=False, device="cpu", invert=False):
     """Reads the images to train on and the images to measure on.
 
     `for_training` and `for_testing` are the transforms of the two. With `validate`, the images to
-    measure on are not the test set: they are held out from the training images, see `hold_out`.
+    measure on are not the test set: they are held out from the training images, see `hold_out`,
+    and no test set need be there. `invert` is MNIST's.
 
     Returns (train_set, test_set, data). `data` tells which files these are: it holds the
     fingerprints of both sets before anything is held out, as {"train": ..., "test": ...}, or
     {"train": ..., "validation": ...}.
     Raises DataError if the files are missing or broken.
     """
-    train_set = MNIST(data_dir, True, for_training, device)
-    test_set = MNIST(data_dir, validate, for_testing, device)
+    train_set = MNIST(data_dir, True, for_training, device, invert)
+    if validate:
+        test_set = train_set.select(slice(None))
+        test_set.transform = for_testing
+    else:
+        test_set = MNIST(data_dir, False, for_testing, device, invert)
     data = {"train": train_set.fingerprint(),
             "validation" if validate else "test": test_set.fingerprint()}
     if validate:
@@ -209,15 +225,19 @@ def _maximum_3x3(images):
 
 def main(argv):
     """Prints what a folder holds; returns the exit status."""
-    data_dir = Path(argv[0]) if argv else DATA_DIR
+    invert = "--invert" in argv
+    data_dir = Path(*[word for word in argv if word != "--invert"][:1] or [DATA_DIR])
     try:
         for split in ("train", "test"):
-            images, labels = MNIST(data_dir, train=split == "train")[:]
+            dataset = MNIST(data_dir, train=split == "train", invert=invert)
+            images, labels = dataset[:]
             pixels = images.double() / 255
             counts = torch.bincount(labels, minlength=CLASSES).tolist()
             print(f"{split}: {len(labels):,} images, {images.shape[2]}x{images.shape[3]}, uint8")
             print("  by class: " + "  ".join(f"{i}: {n:,}" for i, n in enumerate(counts)))
             print(f"  mean {pixels.mean():.4f}, standard deviation {pixels.std():.4f}")
+            if line := dataset.describe_paper():
+                print(f"  {line}")
     except DataError as error:
         print(f"dataset.py: {error}", file=sys.stderr)
         return 1

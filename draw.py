@@ -5,16 +5,17 @@
     python draw.py --port 9000 --no-browser
 
 This file serves the page lab/draw.html and answers the pictures that it sends. lab/digit.py
-prepares them, as for predict.py; the browser prepares nothing. Only this computer and only this
-page get answers: the server listens on the loopback address alone, and refuses requests that name
-another host or come from another origin.
+prepares them, as for predict.py; the browser prepares nothing. A digit that you tell the right
+label of goes to drawn/ in the current folder; nothing else is written. Only this computer and only
+this page get answers: the server listens on the loopback address alone, and refuses requests that
+name another host or come from another origin.
 """
 
+import base64
 import errno
 import functools
 import html
 import io
-import itertools
 import json
 import os
 import re
@@ -29,95 +30,54 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import torch
-from torch import nn
+from PIL import Image
 
-from lab import checkpoints, command
+from dataset import CLASSES, DATA_DIR, MNIST, DataError
+from lab import checkpoints, command, kept, maps
 from lab.command import RunError
-from lab.digit import WEIGHTS, PictureError, classify, decode, prepare
-from model import PartialConvolution
+from lab.digit import WEIGHTS, PictureError, decode, prepare
+from lab.weights import ask, find_weights, load
 
 PAGE = Path(__file__).parent / "lab" / "draw.html"
 LOOPBACK = "127.0.0.1"
 MAX_BYTES = 10_000_000  # of a picture
-CONVOLUTIONS = (nn.Conv2d, PartialConvolution)
 PORTS = 20  # how many ports to try, from the wanted one on, until one is free
 # The page may run its own scripts, talk to this server and show its own pictures; nothing else.
 POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
           "img-src blob: data:; connect-src 'self'; frame-ancestors 'none'; form-action 'none'")
 
 
-def find_weights(first):
-    """All weights there are: `first`, the report's, and those of your runs.
-
-    Returns {name: path}, both absolute. In a name, bytes that are no UTF-8 are escaped.
-    """
-    found = [first, *sorted(WEIGHTS.parent.glob("*.pt")),
-             *sorted(Path("checkpoints").glob("*.pt"))]
-    return {str(path).encode(errors="backslashreplace").decode(): path
-            for path in map(Path.resolve, found)}
-
-
-def load(path):
-    """`checkpoints.read_weights`. Reads the file again if it has changed, as training changes it.
-
-    Raises RunError.
-    """
-    try:
-        return load_once(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-@functools.lru_cache(maxsize=8)
-def load_once(path, changed):
-    return checkpoints.read_weights(path)
-
-
 def answer(net, content):
     """Reads a picture, the bytes of an image file. Returns a dict of plain values, for JSON:
 
     digit: 0 to 9. probabilities: 10. seen: what the net saw, 28x28 values, 0 to 255.
-    maps: what `find_maps` returns. Raises PictureError, and whatever the net raises.
+    maps: `maps.describe` for each of its first two convolutions, in a list.
+    Raises PictureError, and what `ask` raises.
     """
     picture = prepare(decode(io.BytesIO(content)))
-    calls = []
-
-    def note(layer, inputs, output):
-        tensors = [x.clone() for x in inputs if isinstance(x, torch.Tensor) and x.ndim in (2, 4)]
-        calls.append((layer, tensors, output))
-
-    # Pooling, normalisation and activations have no matrices or kernels.
-    hooks = [layer.register_forward_hook(note) for layer in net.modules()
-             if any(weights.ndim > 1 for weights in layer.parameters(recurse=False))]
-    try:
-        probabilities = classify(net, picture)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with maps.watch(net) as watched:
+        probabilities = ask(net, picture)
     return {"digit": int(probabilities.argmax()), "probabilities": probabilities.tolist(),
-            "seen": np.asarray(picture).tolist(), "maps": find_maps(calls)}
+            "seen": np.asarray(picture).tolist(), "maps": [*map(maps.describe, watched)]}
 
 
-def find_maps(calls):
-    """The maps of the first two convolutions, {"conv1": (C, H, W), "conv2": (C, H, W)}, for JSON.
+@functools.cache
+def read_samples():
+    """The first test image of each digit, for whoever has no pen at hand, as PNGs in base64.
 
-    They are what the next layer gets, so after activation and pooling. If it gets something else
-    than maps, they are the convolution's output. Empty for a net without convolutions.
-    calls: (layer, input tensors, output) of each layer with matrices or kernels, in the order of
-    the computation.
+    Returns [{"label": 0 to 9, "png": text}, ...]; [] where the bundled data are missing.
     """
+    try:
+        digits = MNIST(DATA_DIR, train=False)
+    except DataError:
+        return []
     found = []
-    for (layer, _, output), (_, received, _) in itertools.pairwise([*calls, (None, [], None)]):
-        if isinstance(layer, CONVOLUTIONS) and output.ndim == 4:
-            count = output.shape[1]
-            maps = next(iter(received), output)[0]
-            side = round((maps.numel() / count) ** 0.5)
-            if maps.shape == (count * side * side,):  # flattened, for a linear layer
-                maps = maps.view(count, side, side)
-            if len(maps) != count:
-                maps = output[0]
-            found.append(np.round(maps.tolist(), 3).tolist())
-    return dict(zip(("conv1", "conv2"), found, strict=False))
+    for label in range(CLASSES):
+        for image in digits.images[digits.labels == label][:1]:
+            Image.fromarray(image[0].numpy()).save(buffer := io.BytesIO(), "PNG")
+            png = base64.b64encode(buffer.getvalue()).decode()
+            found.append({"label": label, "png": png})
+    return found
 
 
 class Server(ThreadingHTTPServer):
@@ -144,14 +104,24 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / returns the page. POST /read?weights=FILE reads the picture in its body, as JSON."""
+    """Answers the page in JSON. A picture is the body of a request; a net is named in its query.
+
+    GET /                       the page
+    GET /samples                ten digits to try
+    POST /read?weights=FILE     reads a picture
+    POST /keep?label=DIGIT      keeps a picture in drawn/ with its right label
+    POST /kept?weights=FILE     counts how many of those that were kept a net reads right
+    """
 
     timeout = 10  # seconds until a silent client is dropped
 
     def do_GET(self):
+        path = self.path.partition("?")[0]
         if self.is_stranger():
             self.refuse()
-        elif self.path.partition("?")[0] != "/":
+        elif path == "/samples":
+            self.respond("samples", lambda: self.work(read_samples))
+        elif path != "/":
             self.fail(404, "there is only /")
         else:
             options = "".join(
@@ -166,8 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if self.is_stranger():
             self.refuse()
-        elif path != "/read":
-            self.fail(404, "there is only /read")
+        elif path not in ("/read", "/keep", "/kept"):
+            self.fail(404, "there is only /read, /keep and /kept")
         elif not re.fullmatch("[0-9]+", length):
             self.fail(411, "the length of the picture is missing")
         elif len(length) > 9 or int(length) > MAX_BYTES:
@@ -175,26 +145,49 @@ class Handler(BaseHTTPRequestHandler):
         else:
             content = self.rfile.read(int(length))
             if len(content) == int(length):  # otherwise the client is gone
-                chosen = parse_qs(query).get("weights", [None])[0]
-                self.server.worker.submit(self.read, chosen, content).result()
+                asked = {name: values[0] for name, values in parse_qs(query).items()}
+                chosen = asked.get("weights") or next(iter(find_weights(self.server.weights)))
+                blamed = "the digit" if path == "/keep" else chosen
+                self.respond(blamed, {"/read": lambda: self.work(self.read, chosen, content),
+                                      "/keep": lambda: self.work(self.keep, asked, content),
+                                      "/kept": lambda: self.count(chosen)}[path])
+
+    def work(self, function, *args):
+        return self.server.worker.submit(function, *args).result()
+
+    def find(self, chosen):
+        """The path of a name of `find_weights`. Raises RunError."""
+        if path := find_weights(self.server.weights).get(chosen):
+            return path
+        raise RunError(f"{chosen!a}: no such weights")
 
     def read(self, chosen, content):
-        """Replies what a net makes of a picture, the bytes `content`.
+        net, caution = load(self.find(chosen))
+        return {**answer(net, content), "caution": caution}
 
-        chosen: a name of `find_weights`, or None for the first.
-        """
+    def keep(self, asked, content):
+        if not re.fullmatch("[0-9]", asked.get("label", "")):
+            raise RunError("the label is missing, a digit from 0 to 9")
+        return {"path": str(kept.keep(content, int(asked["label"])))}
+
+    def count(self, chosen):
+        """Counts the kept digits, those of them that are read again, and those read right."""
+        weights, digits = self.find(chosen), kept.list_kept()
+        newest = digits[-kept.COUNTED:]
+        # One at a time, so that a stroke meanwhile waits for one of them at most.
+        right = sum(label == self.work(kept.read_kept, path, weights)
+                    for _, label, path in newest)
+        return {"kept": len(digits), "counted": len(newest), "right": right}
+
+    def respond(self, blamed, work):
+        """Replies what work() returns, as JSON, or why it fails. blamed: what an error names."""
         try:
-            at_hand = find_weights(self.server.weights)
-            chosen = chosen or next(iter(at_hand))
-            if chosen not in at_hand:
-                raise RunError(f"{chosen!a}: no such weights")
-            net, caution = load(at_hand[chosen])
             # NaN, which is not JSON, fails here, and not in the browser.
-            text = json.dumps({**answer(net, content), "caution": caution}, allow_nan=False)
+            text = json.dumps(work(), allow_nan=False)
         except (PictureError, RunError) as error:
             self.fail(400, str(error))
         except Exception as error:  # such as a net of the user's that cannot read any picture
-            message = f"{chosen}: cannot read the picture ({checkpoints.describe(error)})"
+            message = f"{blamed}: cannot read the picture ({checkpoints.describe(error)})"
             print(f"draw.py: {message}", file=sys.stderr, flush=True)
             self.fail(500, message)
         else:

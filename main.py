@@ -180,7 +180,10 @@ def execute(argv):
     """Trains what a command line asks for."""
     args, recipe, changed = options.parse(argv, __doc__, RECIPES)
     transforms = make_transforms(recipe)
-    train_set, test_set, data = load_data(args.data_dir, *transforms, args.validate, args.device)
+    train_set, test_set, data = load_data(args.data_dir, *transforms, args.validate, args.device,
+                                          args.invert)
+    if (line := train_set.describe_paper()) and not args.child:
+        print(line)
     identity = {"model": args.model, "recipe": as_dict(recipe), "data": data,
                 "evaluated_on": "validation" if args.validate else "test", "code": digest_code()}
     runs = find_runs(args, identity, changed, DEFAULTS,

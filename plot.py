@@ -112,7 +112,7 @@ def draw_all(figures, out):
             try:
                 figure = draw()
             except (DataError, RunError) as error:
-                left_out.setdefault(str(error), []).append(name)
+                left_out.setdefault(str(error).splitlines()[0], []).append(name)
                 continue
             if figure:
                 save(figure, out / name)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from lab import checkpoints, command
 from lab.command import RunError
-from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
+from lab.digit import WEIGHTS, PictureError, prepare, read_picture
+from lab.weights import ask
 
 
 def parse(argv):
@@ -45,8 +46,13 @@ def execute(argv):
     for path in (file for picture in args.pictures for file in expand(picture)):
         try:
             picture = prepare(read_picture(path))
+            try:
+                probabilities = ask(net, picture)
+            except Exception as error:  # a net of the user's fails in any way
+                raise RunError(f"{args.weights}: cannot read {path} "
+                               f"({checkpoints.describe(error)})") from None
             (first, second), (digit, other) = (
-                values.tolist() for values in classify(net, picture).topk(2))
+                values.tolist() for values in probabilities.topk(2))
             print(f"{path}: {digit}  ({100 * first:.1f} %, then {other} with {100 * second:.1f} %)")
             if args.show:
                 picture.save(buffer := io.BytesIO(), "PNG")

@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -71,13 +72,14 @@ def ask(url, sheet):
 
 
 def main():
+    folder = tempfile.TemporaryDirectory()  # without digits of the user's that the page counts
     server = subprocess.Popen([sys.executable, DRAW, "--port", "0", "--no-browser"],
-                              stdout=subprocess.PIPE, text=True)
+                              stdout=subprocess.PIPE, text=True, cwd=folder.name)
     options = webdriver.ChromeOptions()
     for flag in FLAGS:
         options.add_argument(flag)
     driver = webdriver.ChromeService(shutil.which("chromedriver"))
-    with server, webdriver.Chrome(options, driver) as browser:
+    with folder, server, webdriver.Chrome(options, driver) as browser:
         url = re.match(r"http://\S+", server.stdout.readline())[0]
         browser.get(url)
         browser.execute_script(WATCH)

@@ -224,11 +224,13 @@ def start(main):
               if (number := getattr(signal, name, None))}
     with contextlib.suppress(AttributeError):  # another stream has been put in its place
         sys.stdout.reconfigure(errors="backslashreplace")
+    gc.freeze()  # or each collection would visit all of torch, the interpreter's last for 0.3 s
+    gc.set_threshold(20_000)  # the logs of a thousand runs are many objects, and none is garbage
     try:
         status = main()
         sys.stdout.flush()  # while a reader that has left is no fault
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    gc.freeze()  # the interpreter's last collection would visit all of torch, for 0.3 seconds
+    gc.freeze()  # what has been imported since
     sys.exit(status)

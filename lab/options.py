@@ -12,6 +12,7 @@ from dataset import DATA_DIR
 from lab import command
 from lab.command import RunError
 from lab.identity import as_dict
+from readers.idx import find_places
 
 # The fields that a flag can change: type, condition, the condition in words, and the help.
 FLAGS = {
@@ -70,6 +71,7 @@ def make_parser(doc, recipes):
     add = parser.add_argument_group("where").add_argument
     add("--device", type=command.device, default="auto", metavar="auto|cpu|cuda|mps|...")
     add("--data-dir", type=command.path, default=DATA_DIR, metavar="DIR", help="default: data")
+    add("--invert", action="store_true", help="turn black on white into MNIST's white on black")
     add("--log-dir", type=command.path, default="logs", metavar="DIR", help="default: logs")
     add("--checkpoint-dir", type=command.path, default="checkpoints", metavar="DIR",
         help="default: checkpoints")
@@ -79,7 +81,7 @@ def make_parser(doc, recipes):
 def parse(argv, doc, recipes):
     """The arguments, the Recipe, and {field: value} of what flags changed in it.
 
-    `args.folder` is what the data add to a run's name: nothing for the bundled MNIST.
+    `args.folder` is what the data and --invert add to a run's name: nothing for bundled MNIST.
     Ends in SystemExit(2) with one line for bad usage. Raises RunError if the recipe is at fault.
     """
     parser = make_parser(doc, recipes)
@@ -99,13 +101,20 @@ def parse(argv, doc, recipes):
         if field in changed:
             parser.error(message)
         raise RunError(f"recipe {args.model}: {message}")
-    args.folder = name_folder(args.data_dir)
+    args.folder = "-".join(filter(None, [name_folder(args.data_dir), args.invert and "invert"]))
     return args, recipe, changed
 
 
 def name_folder(data_dir):
-    """What a data folder adds to a run's name: nothing if it is the bundled MNIST."""
-    path = data_dir.resolve()
+    """What a data folder adds to a run's name: nothing if it is the bundled MNIST.
+
+    A folder that torchvision has filled is named by the set in it, such as FashionMNIST.
+    """
+    try:
+        path, = find_places(data_dir)
+    except (OSError, ValueError):  # no such files, or those of two sets
+        path = data_dir
+    path = path.resolve()
     if path == DATA_DIR.resolve():
         return ""
     if path.name.lower() in ("raw", "data", "dataset"):  # as in FashionMNIST/raw: the parent tells

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from dataset import CLASSES, MNIST, SIDE, Distortion, Transform, hold_out
+from lab import maps
 from lab.canvas import Figure, Rectangle
-from lab.checkpoints import blaming, build_net, read_checkpoint
+from lab.checkpoints import blaming, build_net, describe, read_checkpoint
 from lab.command import RunError
 from lab.identity import find_differences
 from lab.titles import find_title, wrap
@@ -34,17 +35,26 @@ MNIST_TEST = {"size": 10_000, "images_crc32": 3838467927, "labels_crc32": 152820
 
 
 @functools.cache
-def read_images(data_dir, train):
+def read_images(data_dir, train, invert=False):
     """Reads the MNIST object of a folder, and its fingerprint. Raises DataError."""
-    dataset = MNIST(data_dir, train)
+    dataset = MNIST(data_dir, train, invert=invert)
     return dataset, dataset.fingerprint()
+
+
+def find_images(data_dir, train, wanted):
+    """The MNIST object of a folder whose fingerprint is among `wanted`, or None: see --invert."""
+    for invert in (False, True):
+        dataset, fingerprint = read_images(data_dir, train, invert)
+        if fingerprint in wanted:
+            return dataset
+    return None
 
 
 def measured_images(run, data_dir):
     """Reads what `run` was measured on: images uint8 (N, 1, 28, 28) and labels int64 (N,)."""
     held_out = run["evaluated_on"] == "validation"
-    dataset, fingerprint = read_images(data_dir, train=held_out)
-    if fingerprint != run["data"][run["evaluated_on"]]:
+    dataset = find_images(data_dir, held_out, [run["data"][run["evaluated_on"]]])
+    if dataset is None:
         raise RunError(f"{data_dir}: not the images that these were measured on; give the folder "
                        "of your data with --data-dir DIR")
     return (hold_out(dataset, dataset)[1] if held_out else dataset)[:]
@@ -80,8 +90,8 @@ def draw_samples(series, data_dir, recipe):
     series: {name: [run, ...]}, those trained on such distortions. recipe: has their bounds.
     Returns None if no series was trained on the images in `data_dir`.
     """
-    dataset, fingerprint = read_images(data_dir, train=True)
-    if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
+    dataset = find_images(data_dir, True, [runs[0]["data"]["train"] for runs in series.values()])
+    if dataset is None:
         return None
     distortion = Distortion(*(recipe[bound] for bound in Distortion.bounds))
     names = [find_title(name) for name in series]
@@ -185,26 +195,31 @@ def find_net(run, paths, defaults):
     return None
 
 
+@torch.inference_mode()
+def run_net(net, inputs):
+    """What a net answers. Raises RunError: a net of the user's may raise anything."""
+    try:
+        return net(inputs)
+    except Exception as error:
+        raise RunError(f"{type(net).__name__} cannot read an image ({describe(error)})") from None
+
+
 def draw_filters(name, run, net, data_dir):
     """Draws the first convolution: its kernels, and what they make of the first image measured.
 
     Returns a Figure, or None if the net has no convolution.
     """
-    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)][:2]
-    if not convolutions:
-        return None
-    seen = {}
-    kernels = convolutions[0].weight.detach()[:MAX_MAPS, 0]  # (maps, height, width)
-    convolutions[0].register_forward_hook(lambda _, inputs, maps: seen.update(maps=maps[0]))
-    for second in convolutions[1:]:
-        second.register_forward_pre_hook(lambda _, inputs: seen.update(pooled=inputs[0][0]))
     images, _ = measured_images(run, data_dir)
-    with torch.inference_mode():
-        inputs = Transform(net.image_size)(images[:1])  # (1, 1, side, side)
-        net(inputs)
-    rows = {"filters": kernels, "what they make\nof the image": seen["maps"]}
-    if "pooled" in seen:
-        rows["what the next\nconvolution gets"] = seen["pooled"]
+    inputs = Transform(net.image_size)(images[:1])  # (1, 1, side, side)
+    with maps.watch(net) as convolutions:
+        run_net(net, inputs)
+    if not convolutions or not isinstance(convolutions[0].layer, nn.Conv2d):
+        return None
+    first, *second = convolutions
+    kernels = first.layer.weight.detach()[:MAX_MAPS, 0]  # (maps, height, width)
+    rows = {"filters": kernels, "what they make\nof the image": first.maps}
+    if second:
+        rows["what the next\nconvolution gets"] = second[0].received
     figure, ax = make_mosaic(2.4 + len(kernels), len(rows), (
         f"{wrap(name, 80)}, seed {run['seed']}: the filters of the first convolution, and their "
         "work.\nPurple is above zero, orange below; each row has its own scale."))
@@ -229,8 +244,7 @@ def draw_bitmaps(name, run, net, data_dir):
     output.register_forward_pre_hook(lambda _, inputs: seen.update(answers=inputs[0]))
     images, labels = measured_images(run, data_dir)
     firsts = [(labels == digit).nonzero()[0].item() for digit in labels.unique()]  # at most 10
-    with torch.inference_mode():
-        distances = -net(Transform(net.image_size)(images[firsts]))  # (digits, 10)
+    distances = -run_net(net, Transform(net.image_size)(images[firsts]))  # (digits, 10)
     figure, ax = make_mosaic(2 + CLASSES, 3.6, (
         f"{wrap(name, 80)}, seed {run['seed']}: the first digit of each class among the "
         f"{WORDS[run['evaluated_on']]}.\n"

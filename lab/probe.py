@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from dataset import DATA_DIR, MNIST, DataError
+from lab.evaluate import check_net
 
 SOURCES = [Path(__file__).parents[1] / name for name in ("model.py", "dataset.py", "main.py")]
 IMAGES = 64  # of the bundled test digits
@@ -48,7 +49,7 @@ class Rehearsal:
         self.history = []
 
     def begin(self, model, optimizer, images, device):
-        pass
+        check_net(model)
 
     def record(self, model, optimizer, logits, labels, **row):
         self.history.append(row)
@@ -57,7 +58,8 @@ class Rehearsal:
 def probe(recipe, transforms, train_run):
     """The losses (nats) of a miniature run: in its second epoch, plus after it.
 
-    None if they are not finite, or if the bundled digits are missing.
+    None if they are not finite, or if the bundled digits are missing. Raises RunError, see
+    `check_net`.
 
     Two epochs on 64 bundled digits, on one thread of the CPU, in float32. There only rounding
     moves the number, unless net, distortion or training are edited.

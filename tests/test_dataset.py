@@ -61,7 +61,56 @@ def test_main_says_what_is_there(digits, capsys, tmp_path):
     assert dataset.main([str(tmp_path)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert re.fullmatch(rf"dataset\.py: {re.escape(str(tmp_path))}: no MNIST here; [^\n]*\n", err)
+    assert err.startswith(f"dataset.py: {tmp_path}: no MNIST here; what is read ")
+    assert len(err.splitlines()) == 8, "a line for each form"
+
+
+PAPER = "the images look like black on white, while MNIST is white on black; "
+
+
+@pytest.fixture
+def paper(small_digits, tmp_path):
+    """A folder of the small digits as scans are: black on white."""
+    return write_idx_folder(tmp_path / "paper", {
+        split: (255 - images, labels) for split, (images, labels) in small_digits.items()})
+
+
+def test_black_on_white_is_seen_and_turned(paper, small_idx):
+    for train in (True, False):
+        stored, turned = MNIST(paper, train), MNIST(paper, train, invert=True)
+        digits = MNIST(small_idx, train)
+        assert stored.describe_paper() == f"{paper}: {PAPER}--invert turns them"
+        assert turned.describe_paper() is digits.describe_paper() is None
+        assert turned.fingerprint() == digits.fingerprint() != stored.fingerprint()
+    line = MNIST(small_idx, True, invert=True).describe_paper()
+    assert line == f"{small_idx}: {PAPER}leave out --invert"
+
+
+@pytest.mark.parametrize("validate", [False, True])
+def test_load_data_turns_all_images(validate, paper, small_idx):
+    turned = load_data(paper, None, None, validate, invert=True)
+    digits = load_data(small_idx, None, None, validate)
+    assert turned[2] == digits[2]
+    for found, expected in zip(turned[:2], digits[:2], strict=True):
+        assert torch.equal(found.images, expected.images)
+
+
+@pytest.mark.parametrize(("border", "seen"), [(127, False), (128, True)])
+def test_paper_is_known_by_the_border_alone(border, seen, small_idx):
+    data = MNIST(small_idx, True).select(slice(2))
+    data.images = torch.full_like(data.images, 255 * (not seen))
+    data.images[..., [0, -1], :] = data.images[..., [0, -1]] = border
+    assert bool(data.describe_paper()) == seen
+
+
+def test_main_says_that_paper_is_white(paper, small_idx, capsys):
+    assert dataset.main([str(small_idx)]) == 0
+    digits = capsys.readouterr().out
+    assert dataset.main([str(paper)]) == 0
+    assert capsys.readouterr().out.count(f"  {paper}: {PAPER}--invert turns them\n") == 2
+    for argv in (["--invert", str(paper)], [str(paper), "--invert"]):
+        assert dataset.main(argv) == 0
+        assert capsys.readouterr().out == digits
 
 
 def test_a_reader_that_has_enough_ends_it_in_silence(run_script):

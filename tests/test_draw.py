@@ -40,7 +40,7 @@ from dataset import Transform
 from lab import checkpoints
 from lab.digit import WEIGHTS
 from lab.identity import as_dict
-from model import CustomMLP, LeNet5, LeNetWide
+from model import CustomMLP, LeNet5
 
 SCRIPT = Path(draw.__file__)
 
@@ -115,155 +115,39 @@ def test_answers_what_the_net_says(server, digits):
         assert result["digit"] == np.argmax(probabilities)
 
 
-def maps_by_hand(net, image):
-    """The maps of both convolutions after activation and pooling, from each net's definition."""
-    if isinstance(net, LeNetWide):
-        first = F.avg_pool2d(torch.tanh(net.conv1(image)), 2)
-        return first, F.avg_pool2d(torch.tanh(net.conv2(first)), 2)
-    first = F.max_pool2d(F.relu(net.conv1(image)), 2)
-    return first, F.max_pool2d(F.relu(net.conv2(first)), 2)
-
-
-@pytest.mark.parametrize("make", [LeNet5, lambda: LeNetWide(0.5)], ids=["LeNet5", "LeNetWide"])
-def test_maps_are_what_the_next_layer_gets(make, digits, seven):
+@pytest.mark.parametrize("name", ["lenet", "lenet_1998", "lenet_wide"])
+def test_maps_are_what_the_convolutions_give(name, digits, seven):
+    recipe = main.RECIPES[name]
     torch.manual_seed(0)
-    net = make().eval()
-    maps = draw.answer(net, seven)["maps"]
+    net = model.make_net(recipe.net, recipe.dropout).eval()
     pixels = torch.from_numpy(digits["test"][0][0].copy())[None, None]
+    found = draw.answer(net, seven)["maps"]
     with torch.inference_mode():
-        expected = maps_by_hand(net, Transform(net.image_size)(pixels))
-    assert list(maps) == ["conv1", "conv2"]
-    for got, wanted in zip(maps.values(), expected, strict=True):
-        torch.testing.assert_close(torch.tensor(got), wanted[0], rtol=0, atol=6e-4)
+        image = Transform(net.image_size)(pixels)
+        if name == "lenet":
+            first = net.conv1(image)
+            wanted = {"conv1": first, "conv2": net.conv2(F.max_pool2d(F.relu(first), 2))}
+        elif name == "lenet_1998":
+            first = net.c1(image)
+            wanted = {"c1": first, "c3": net.c3(net.s2(1.7159 * torch.tanh(2 / 3 * first)))}
+        else:
+            first = net.conv1(image)
+            wanted = {"conv1": first, "conv2": net.conv2(F.avg_pool2d(torch.tanh(first), 2))}
+    assert [maps["name"] for maps in found] == list(wanted)
+    for maps, values in zip(found, wanted.values(), strict=True):
+        assert maps["size"] == list(values[0].shape)
+        assert maps["largest"] == pytest.approx(values.abs().max().item(), rel=1e-5)
+        got = torch.tensor(maps["maps"]) * maps["largest"] / 127
+        torch.testing.assert_close(got, values[0], rtol=0, atol=0.51 * maps["largest"] / 127)
 
 
 def test_every_net_is_answered_and_left_without_hooks(seven):
     for recipe in main.RECIPES.values():
         net = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
-        sizes = [len(maps) for maps in draw.answer(net.eval(), seven)["maps"].values()]
+        sizes = [len(maps["maps"]) for maps in draw.answer(net.eval(), seven)["maps"]]
         assert sizes in ([6, 16], []), recipe.net
         assert (not sizes) == ("MLP" in recipe.net.__name__)
         assert not any(layer._forward_hooks for layer in net.modules())
-
-
-def features(*more):
-    """Two convolutions of 6 and 16 maps: (B, 1, 32, 32) -> (B, 16, 5, 5)."""
-    return [nn.Conv2d(1, 6, 5), *more, nn.ReLU(inplace=True), nn.MaxPool2d(2),
-            nn.Conv2d(6, 16, 5), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
-
-
-class Halves(nn.Module):
-    image_size = 32
-
-    def __init__(self):
-        super().__init__()
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(400, 10))
-        self.features = nn.Sequential(*features())
-
-    def forward(self, images):
-        return self.classifier(self.features(images))
-
-
-class OneSequential(nn.Sequential):
-    image_size = 32
-
-    def __init__(self):
-        super().__init__(*features(nn.BatchNorm2d(6), nn.Dropout()), nn.Flatten(),
-                         nn.Linear(400, 10))
-
-
-class GlobalPooling(nn.Sequential):
-    image_size = 32
-
-    def __init__(self):
-        super().__init__(*features(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
-
-
-class NoLinear(nn.Sequential):
-    image_size = 32
-
-    def __init__(self):
-        super().__init__(nn.Conv2d(1, 4, (3, 5), stride=2), nn.ReLU(), nn.Conv2d(4, 10, 5),
-                         nn.AdaptiveAvgPool2d(1), nn.Flatten())
-
-
-class Alike(nn.Sequential):
-    image_size = 28
-
-    def __init__(self):
-        super().__init__(nn.Conv2d(1, 8, 5), nn.AvgPool2d(2), nn.Conv2d(8, 8, 5), nn.AvgPool2d(2),
-                         nn.Flatten(), nn.Linear(128, 10))
-
-
-class Residual(nn.Module):
-    image_size = 28
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Conv2d(1, 8, 5), nn.Conv2d(8, 8, 5, padding=2)
-        self.output = nn.Linear(4608, 10)
-
-    def forward(self, images):
-        x = self.first(images)
-        x += self.second(x)
-        return self.output(x.flatten(1))
-
-
-class Scaled(nn.Linear):
-    def forward(self, factor, x):
-        return super().forward(factor * x)
-
-
-class Beside(nn.Module):
-    """The second convolution gets the image beside the maps of the first."""
-    image_size = 28
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Conv2d(1, 4, 5, padding=2), nn.Conv2d(5, 3, 5)
-        self.output = Scaled(1728, 10)
-
-    def forward(self, images):
-        x = self.second(torch.cat([self.first(images).relu(), images], dim=1))
-        return self.output(torch.tensor(2.0), x.relu().flatten(1))
-
-
-class Rows(nn.Module):
-    """An LSTM over the rows of the image, or of what a convolution makes of it."""
-    image_size = 28
-    read = nn.Identity
-
-    def __init__(self):
-        super().__init__()
-        self.begin, self.lstm, self.output = self.read(), nn.LSTM(28, 20), nn.Linear(20, 10)
-
-    def forward(self, images):
-        return self.output(self.lstm(self.begin(images)[:, 0].transpose(0, 1))[1][0][0])
-
-
-class RowsOfMaps(Rows):
-    def read(self):
-        return nn.Conv2d(1, 5, 5, padding=2)  # 5 * 2 * 2 values enter the linear layer
-
-
-class Names(nn.Module):
-    """Calls its layers by keyword, and a convolution without a batch."""
-    image_size = 28
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.output = nn.Conv2d(1, 2, 5), nn.Linear(1152, 10)
-
-    def forward(self, images):
-        x = self.conv(input=images)
-        return self.output(input=x.flatten(1)) + self.conv(images[0]).sum()
-
-
-SMALL = {Halves: [(6, 14, 14), (16, 5, 5)], OneSequential: [(6, 14, 14), (16, 5, 5)],
-         GlobalPooling: [(6, 14, 14), (16, 1, 1)], NoLinear: [(4, 15, 14), (10, 11, 10)],
-         Alike: [(8, 12, 12), (8, 4, 4)], Residual: [(8, 24, 24), (8, 24, 24)],
-         Beside: [(4, 28, 28), (3, 24, 24)], Rows: [],
-         RowsOfMaps: [(5, 28, 28)], Names: [(2, 24, 24)], CustomMLP: []}
 
 
 def save_net(kind, folder, **more):
@@ -273,39 +157,6 @@ def save_net(kind, folder, **more):
     recipe = {"net": kind.__name__, "dropout": None}
     torch.save({"recipe": recipe, "model": net.state_dict(), **more}, path)
     return net, path
-
-
-@pytest.mark.parametrize("kind", SMALL)
-def test_nets_of_any_kind_are_answered(kind, serve, digits, seven, tmp_path, monkeypatch):
-    monkeypatch.setattr(model, kind.__name__, kind, raising=False)
-    net, path = save_net(kind, tmp_path)
-    status, result = ask(serve(path), body=seven)
-    assert (status, len(result["probabilities"])) == (200, 10)
-    maps = dict(zip(("conv1", "conv2"), SMALL[kind], strict=False))
-    assert {name: np.shape(values) for name, values in result["maps"].items()} == maps
-    with torch.inference_mode():
-        image = Transform(net.image_size)(torch.from_numpy(digits["test"][0][0].copy())[None, None])
-        for i, values in enumerate(maps_of_small(net, image)):
-            got, wanted = torch.tensor(result["maps"][f"conv{i + 1}"]), values.view(SMALL[kind][i])
-            torch.testing.assert_close(got, wanted, rtol=0, atol=6e-4)
-
-
-def maps_of_small(net, image):
-    """The maps as the next layer gets them, from each net's definition."""
-    layers = list(net.features if isinstance(net, Halves) else net.children())
-    if isinstance(net, Residual):
-        first = net.first(image)
-        return first, first + net.second(first)
-    if isinstance(net, Beside):
-        first = net.first(image)
-        return first, net.second(torch.cat([first.relu(), image], dim=1)).relu()
-    if isinstance(net, NoLinear):
-        first = layers[0](image).relu()
-        return first, layers[2](first)
-    if isinstance(net, nn.Sequential | Halves):
-        ends = [i for i, layer in enumerate(layers) if isinstance(layer, nn.Conv2d | nn.Linear)]
-        return [nn.Sequential(*layers[:i])(image) for i in [*ends[1:], len(layers)][:2]]
-    return ()
 
 
 class Broken(CustomMLP):
@@ -320,7 +171,7 @@ class Undefined(CustomMLP):
 
 @pytest.mark.parametrize(("kind", "words"), [
     (Broken, "ValueError: two lines"),
-    (Undefined, "ValueError: Out of range float values are not JSON compliant")])
+    (Undefined, "ValueError: Undefined returns values that are not finite")])
 def test_a_net_that_fails_is_one_line_in_both_places(kind, words, serve, seven, tmp_path,
                                                      monkeypatch, capfd):
     monkeypatch.setattr(model, kind.__name__, kind, raising=False)
@@ -366,8 +217,8 @@ def test_weights_are_chosen_in_the_page(serve, seven, tmp_path, monkeypatch):
     assert paths[0] == str(WEIGHTS)
     assert paths.index(str(mine)) > 0
     assert ("checkpoints/&lt;mlp&gt;") in [name for _, name in options]
-    assert ask(server, body=seven)[1]["maps"] != {}  # the first is the default
-    assert ask(server, path=f"/read?weights={quote(str(mine))}", body=seven)[1]["maps"] == {}
+    assert ask(server, body=seven)[1]["maps"] != []  # the first is the default
+    assert ask(server, path=f"/read?weights={quote(str(mine))}", body=seven)[1]["maps"] == []
     status, result = ask(server, path=f"/read?weights={tmp_path}/checkpoints/bad.pt", body=seven)
     assert status == 400
     assert "bad.pt: damaged" in result["error"]
@@ -395,6 +246,101 @@ def test_a_name_that_is_no_utf_8_is_escaped(serve, seven, tmp_path, monkeypatch)
     assert ask(server, path=f"/read?weights={quote(options[0][0])}", body=seven)[1]["digit"] == 7
 
 
+# Samples, and digits that are kept
+
+
+def test_samples_are_the_first_test_image_of_each_digit(server, digits):
+    images, labels = digits["test"]
+    samples = json.loads(ask(server, "GET", "/samples")[1])
+    assert [sample["label"] for sample in samples] == list(range(10))
+    for sample in samples:
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(sample["png"]))))
+        assert np.array_equal(pixels, images[np.flatnonzero(labels == sample["label"])[0]])
+
+
+def test_without_the_bundled_data_there_are_no_samples(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(draw, "read_samples", draw.read_samples.__wrapped__)
+    monkeypatch.setattr(draw, "DATA_DIR", tmp_path)
+    assert ask(server, "GET", "/samples") == (200, "[]")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder drawn/ of a new current folder. It is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "drawn"
+
+
+def test_a_digit_is_kept_and_counted(server, seven, folder):
+    assert ask(server, path="/kept") == (200, {"kept": 0, "counted": 0, "right": 0})
+    ask(server, body=seven)
+    assert not folder.exists()
+    kept = [ask(server, path=f"/keep?label={label}", body=seven) for label in (7, 3)]
+    assert kept == [(200, {"path": os.path.join("drawn", name)}) for name in ("1_7.png",
+                                                                              "2_3.png")]
+    blank = png(np.full((99, 99), 255, np.uint8))
+    assert ask(server, path="/keep?label=0", body=blank)[0] == 200  # the refused count too
+    assert ask(server, path="/kept")[1] == {"kept": 3, "counted": 3, "right": 1}
+    assert sorted(path.name for path in folder.iterdir()) == ["1_7.png", "2_3.png", "3_0.png"]
+
+
+def test_the_newest_are_counted(server, seven, folder, monkeypatch):
+    monkeypatch.setattr(draw.kept, "COUNTED", 2)
+    for label in (7, 3, 7):
+        ask(server, path=f"/keep?label={label}", body=seven)
+    assert ask(server, path="/kept")[1] == {"kept": 3, "counted": 2, "right": 1}
+
+
+@pytest.mark.parametrize(("query", "body", "words"), [
+    ("", None, "the label is missing"), ("?label=", None, "the label"),
+    ("?label=10", None, "the label"), ("?label=-1", None, "the label"),
+    ("?label=%C2%B2", None, "the label"), ("?label=../7", None, "the label"),
+    ("?label=7", b"", "not a PNG"), ("?label=7", b"GIF89a", "not a PNG")])
+def test_what_is_not_kept(server, seven, folder, query, body, words):
+    status, result = ask(server, path=f"/keep{query}", body=seven if body is None else body)
+    assert (status, list(result)) == (400, ["error"])
+    assert words in result["error"]
+    assert not folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(server, seven, folder):
+    folder.write_bytes(b"a file")
+    assert ask(server, path="/keep?label=7", body=seven) == (
+        400, {"error": "drawn: cannot be made: File exists"})
+
+
+def test_weights_that_cannot_count_are_one_line(server, seven, folder):
+    ask(server, path="/keep?label=7", body=seven)
+    status, result = ask(server, path="/kept?weights=/etc/passwd")
+    assert (status, result["error"]) == (400, "'/etc/passwd': no such weights")
+
+
+def test_a_stroke_does_not_wait_for_the_count(server, seven, folder, monkeypatch):
+    """The count has a digit read at a time. Here a stroke comes while the first is read."""
+    for _ in range(3):
+        ask(server, path="/keep?label=7", body=seven)
+    begun, going, order = threading.Event(), threading.Event(), []
+
+    def read_kept(path, weights):
+        begun.set()
+        assert going.wait(30)
+        order.append(path.name)
+        return 7
+
+    monkeypatch.setattr(draw.kept, "read_kept", read_kept)
+    monkeypatch.setattr(draw, "answer", lambda *args: order.append("stroke") or {})
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        count = pool.submit(ask, server, path="/kept")
+        assert begun.wait(30)
+        stroke = pool.submit(ask, server, body=seven)
+        while not server.worker._work_queue.qsize():
+            threading.Event().wait(0.01)
+        going.set()
+        assert count.result()[1]["right"] == 3
+        assert stroke.result()[0] == 200
+    assert order == ["1_7.png", "stroke", "2_7.png", "3_7.png"]
+
+
 # Whom it answers
 
 
@@ -403,11 +349,15 @@ def test_a_name_that_is_no_utf_8_is_escaped(serve, seven, tmp_path, monkeypatch)
     {"Host": "127.0.0.1.evil.example:PORT"}, {"Origin": "http://evil.example"},
     {"Origin": "null"}, {"Origin": "https://127.0.0.1:PORT"}, {"Origin": "http://127.0.0.1:1"},
     {"Origin": "http://localhost:PORT"}], ids=str)
-@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("POST", "/read"), ("GET", "/x")])
-def test_strangers_are_refused(server, seven, headers, method, path):
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", "/"), ("GET", "/samples"), ("POST", "/read"), ("POST", "/keep?label=7"),
+    ("POST", "/kept"), ("GET", "/x")])
+def test_strangers_are_refused(server, seven, headers, method, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     headers = {name: value.replace("PORT", str(server.server_port))
                for name, value in headers.items()}
     assert ask(server, method, path, seven, **headers)[0] == 403
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_tunnel_to_another_port_is_told_how(server):
@@ -418,7 +368,7 @@ def test_a_tunnel_to_another_port_is_told_how(server):
 
 
 def test_the_page_is_allowed_little_and_kept_nowhere(server, seven):
-    for method, path in (("GET", "/"), ("POST", "/read"), ("GET", "/none")):
+    for method, path in (("GET", "/"), ("POST", "/read"), ("GET", "/none"), ("GET", "/samples")):
         head, _, _ = send(server, f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:"
                           f"{server.server_port}\r\n\r\n".encode()).partition("\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.splitlines()[1:])
@@ -449,8 +399,9 @@ def test_this_computer_is_let_in_by_both_names(server, seven):
 
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", "/draw.html", 404), ("GET", "/read", 404), ("GET", "/../draw.py", 404),
-    ("GET", "/%2f", 404), ("POST", "/", 404), ("POST", "/read/", 404)])
-def test_there_are_two_paths(server, seven, method, path, status):
+    ("GET", "/%2f", 404), ("GET", "/keep", 404), ("GET", "/kept", 404), ("GET", "/samples/", 404),
+    ("POST", "/", 404), ("POST", "/read/", 404), ("POST", "/samples", 404)])
+def test_there_are_five_paths(server, seven, method, path, status):
     assert ask(server, method, path, seven)[0] == status
 
 
@@ -707,26 +658,31 @@ class Page:
     def sheet(self):
         return self.canvases("#sheet")[0]
 
-    def greys(self, selector):
-        """What canvases show, arrays (H, W). They are grey and opaque."""
+    def colours(self, selector):
+        """What canvases show, arrays (H, W, 3). They are opaque."""
         found = []
         for content in self.canvases(selector):
             rgba = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
             assert (rgba[..., 3] == 255).all()
-            assert np.ptp(rgba[..., :3], axis=2).max() == 0
-            found.append(rgba[..., 0])
+            found.append(rgba[..., :3].astype(int))
         return found
+
+    def greys(self, selector):
+        """What canvases show, arrays (H, W). They are grey."""
+        found = self.colours(selector)
+        assert all(np.ptp(rgb, axis=2).max() == 0 for rgb in found)
+        return [rgb[..., 0] for rgb in found]
 
     def ink(self):
         """Where the sheet is black, (336, 336)."""
         return self.greys("#sheet")[0] < 128
 
-    def bars(self):
+    def bars(self, name="bars"):
         """For each bar: its digit, its width in percent, its words, whether it is the best."""
         return self.browser.execute_script("""
-            return [...bars.children].map((row) => [row.firstChild.textContent,
-                parseFloat(row.querySelector("i").style.width), row.lastChild.textContent,
-                row.classList.contains("best")]);""")
+            return [...document.getElementById(arguments[0]).children].map((row) => [
+                row.firstChild.textContent, parseFloat(row.querySelector("i").style.width),
+                row.lastChild.textContent, row.classList.contains("best")]);""", name)
 
     def hold(self):
         """Keeps back what the server answers, until `release`."""
@@ -784,22 +740,34 @@ def test_digits_drawn_in_two_hands(page):
     assert len(wrong) <= 2, wrong
 
 
+def check_panel(page, wanted, which=""):
+    """Asserts that a panel of the page shows an answer of draw.py. which: "2" for the second."""
+    shares = [f"{100 * p:.1f} %" for p in wanted["probabilities"]]
+    assert page.text(f"digit{which}") == str(wanted["digit"])
+    assert page.text(f"sure{which}") == shares[wanted["digit"]]
+    for i, (digit, width, words, best) in enumerate(page.bars(f"bars{which}")):
+        assert (digit, words, best) == (str(i), shares[i], i == wanted["digit"])
+        assert width == pytest.approx(100 * wanted["probabilities"][i], abs=0.01)
+
+
 def check_shown(page, net):
     """Asserts that the page shows what `net` makes of its sheet."""
     wanted = draw.answer(net, page.sheet())
-    shares = [f"{100 * p:.1f} %" for p in wanted["probabilities"]]
-    assert page.text("digit") == str(wanted["digit"])
-    assert page.text("sure") == shares[wanted["digit"]]
-    for i, (digit, width, words, best) in enumerate(page.bars()):
-        assert (digit, words, best) == (str(i), shares[i], i == wanted["digit"])
-        assert width == pytest.approx(100 * wanted["probabilities"][i], abs=0.01)
+    check_panel(page, wanted)
     (seen,) = page.greys("#seen")
     assert seen.tolist() == wanted["seen"]
-    for name, maps in wanted["maps"].items():
-        low, high = np.min(maps), np.max(maps)
-        shown = page.greys(f"#{name} canvas")
-        for got, values in zip(shown, maps, strict=False):  # the page shows the first 6 and 16
-            assert np.abs(got - 255 * (np.array(values) - low) / (high - low)).max() <= 0.51
+    for i, maps in enumerate(wanted["maps"], start=1):
+        values = np.array(maps["maps"])
+        count, height, width = maps["size"]
+        words = page.text(f"about{i}")
+        assert f"({maps['name']}): {count} map{'s' * (count > 1)} of {height}x{width}" in words
+        assert ("the first 16 shown" in words) == (count > 16)
+        light = np.abs(values) * 255 / 127
+        colours = np.stack([light, np.where(values < 0, 0.5, 1) * light, (values > 0) * light], -1)
+        shown = page.colours(f"#conv{i} canvas")
+        assert len(shown) == min(count, 16)
+        for got, expected in zip(shown, colours, strict=True):
+            assert np.abs(got - expected).max() <= 0.51
 
 
 ONE = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]
@@ -808,7 +776,9 @@ ONE = [(0.5, 0.2), (0.5, 0.5), (0.5, 0.8)]
 def test_what_the_page_shows(page):
     assert page.draw(strokes_of(3, 0)) == ("3", "")
     check_shown(page, checkpoints.read_net(WEIGHTS))
-    assert [len(page.greys(f"#{name} canvas")) for name in ("conv1", "conv2")] == [6, 16]
+    assert [len(page.canvases(f"#{name} canvas")) for name in ("conv1", "conv2")] == [6, 16]
+    assert page.text("about1") == "first convolution (conv1): 6 maps of 28x28"
+    assert page.text("about2") == "second convolution (conv2): 16 maps of 10x10"
     assert re.fullmatch(r"answered in \d+ ms", page.text("time"))
     assert page.find("features").is_displayed()
     assert page.text("caution") == ""
@@ -822,12 +792,12 @@ def test_weights_are_chosen_on_the_page(page):
     check_shown(page, checkpoints.read_net(mine))
 
 
-class Broad(OneSequential):
-    """More values in its maps than a function of JavaScript takes arguments."""
+class Broad(nn.Sequential):
+    """More maps than the page shows, and a second convolution of 1x1."""
+    image_size = 32
 
     def __init__(self):
-        nn.Sequential.__init__(self, nn.Conv2d(1, 400, 5), nn.Conv2d(400, 10, 28),
-                               nn.Flatten())
+        super().__init__(nn.Conv2d(1, 400, (5, 9)), nn.Conv2d(400, 10, (28, 24)), nn.Flatten())
 
 
 def test_a_net_without_convolutions_shows_none(browser, serve, tmp_path):
@@ -893,6 +863,147 @@ def test_clear_and_undo_by_button_and_by_key(page):
     page.find("clear").click()
     assert page.answered() == ("", "")
     assert page.sheet() == blank
+
+
+def test_an_empty_page_invites(page):
+    assert page.find("invitation").is_displayed()
+    assert page.find("hint").is_displayed()
+    for name in ("answer", "inside", "keep", "zoom"):
+        assert not page.find(name).is_displayed()
+    assert "always answers one of them, to a scribble too" in page.find("note").text
+    page.draw([ONE])
+    assert not page.find("invitation").is_displayed()
+    assert page.find("answer").is_displayed()
+    assert page.find("note").is_displayed()
+    page.find("clear").click()
+    page.answered()
+    assert page.find("invitation").is_displayed()
+
+
+def test_a_sample_is_read_as_a_picture(page):
+    page.wait(lambda: page.find("samples").is_displayed())
+    for button in page.find("samples").find_elements("tag name", "button")[::3]:
+        button.click()
+        label = button.find_element("tag name", "img").get_attribute("alt")
+        assert f"a {page.answered()[0]}" == label
+        page.wait(lambda: page.find("photo").is_displayed())
+        assert not page.find("keep").is_displayed()  # only what is drawn is kept
+
+
+SURE = {"probabilities": [0, 0.901, 0, 0, 0, 0, 0, 0.099, 0, 0], "digit": 1}
+UNSURE = {"probabilities": [0, 0.3, 0, 0, 0, 0, 0, 0.6, 0, 0.1], "digit": 7}
+
+
+@pytest.mark.parametrize(("given", "doubt"), [(SURE, ""), (UNSURE, "hesitates: or 1?")])
+def test_the_page_says_when_the_net_hesitates(page, server, monkeypatch, given, doubt):
+    monkeypatch.setattr(draw, "answer", lambda net, content: {**given, "seen": [[0]], "maps": []})
+    page.draw([ONE])
+    check_panel(page, given)
+    assert page.text("doubt") == doubt
+    marked = page.browser.execute_script(
+        "return [...bars.children].map((row) => row.classList.contains('second'))")
+    assert marked == [bool(doubt) and i == 1 for i in range(10)]
+    said = page.find("said").get_attribute("textContent")
+    assert said == f"{given['digit']} {100 * max(given['probabilities']):.1f} % {doubt}".strip()
+
+
+def test_two_nets_side_by_side(page):
+    other = WEIGHTS.with_name("lenet_1998-seed0.pt")
+    page.draw(strokes_of(3, 0))
+    assert not page.find("second").is_displayed()
+    page.find("others").send_keys(f"{other.parent.name}/{other.stem}")
+    page.answered()
+    check_shown(page, checkpoints.read_net(WEIGHTS))
+    check_panel(page, draw.answer(checkpoints.read_net(other), page.sheet()), "2")
+    names = [f"{path.parent.name}/{path.stem}" for path in (WEIGHTS, other)]
+    assert [page.text("name"), page.text("name2")] == names
+    assert page.text("whose") == "The net on the left,"
+    page.find("others").send_keys("\ue011")  # Home: none
+    page.answered()
+    assert not page.find("second").is_displayed()
+    assert page.text("name") == ""
+
+
+def test_the_second_net_may_fail_alone(browser, serve, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "bad.pt").write_bytes(b"junk")
+    page = Page(browser, serve())
+    page.find("others").send_keys("checkpoints/bad")
+    page.draw([ONE])
+    assert page.text("digit") == "1"
+    assert "bad.pt: damaged" in page.text("caution2")
+    browser.get_log("browser")
+
+
+def press_label(page, label):
+    page.find("keep").find_elements("tag name", "button")[label].click()
+
+
+def test_a_digit_is_kept_with_its_label(page, folder):
+    page.draw([ONE])
+    assert not folder.exists()
+    press_label(page, 1)
+    page.wait(lambda: page.text("kept").endswith("right."))
+    path = os.path.join("drawn", "1_1.png")
+    assert page.text("kept") == f"Kept as {path}. These weights read 1 of 1 kept digits right."
+    sheet = Image.open(io.BytesIO(page.sheet())).convert("L")
+    assert np.array_equal(np.asarray(Image.open(folder / "1_1.png")), np.asarray(sheet))
+    buttons = page.find("keep").find_elements("tag name", "button")
+    assert not any(button.is_enabled() for button in buttons)  # it is kept once
+    page.find("clear").click()
+    page.answered()
+    page.draw([ONE])
+    press_label(page, 7)
+    page.wait(lambda: "1 of 2 kept" in page.text("kept"))
+    page.find("others").send_keys("report/lenet_1998-seed0")
+    page.wait(lambda: page.text("kept") == (
+        "report/lenet_record-seed0 reads 1 of 2 kept digits right. "
+        "report/lenet_1998-seed0 reads 1 of 2 kept digits right."))
+    again = Page(page.browser, types.SimpleNamespace(
+        server_port=int(page.browser.current_url.rpartition(":")[2].strip("/"))))
+    again.wait(lambda: again.text("kept") == "These weights read 1 of 2 kept digits right.")
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_digit_that_the_net_refuses_is_kept_too(page, folder):
+    assert page.draw([[(0.2, 0.2), (0.2, 0.8)], [(0.8, 0.2), (0.8, 0.8)]])[1] != ""
+    press_label(page, 4)
+    page.wait(lambda: "0 of 1 kept" in page.text("kept"))
+
+
+def test_a_digit_that_cannot_be_kept_is_said(page, folder):
+    folder.write_bytes(b"a file")
+    page.draw([ONE])
+    press_label(page, 1)
+    page.wait(lambda: page.text("kept") == "drawn: cannot be made: File exists")
+    folder.unlink()
+    press_label(page, 1)  # again
+    page.wait(lambda: "1 of 1 kept" in page.text("kept"))
+
+
+def test_a_map_is_enlarged_by_mouse_and_by_keys(page):
+    from selenium.webdriver.common.action_chains import ActionChains
+    page.draw(strokes_of(3, 0))
+    maps = page.find("conv1").find_elements("tag name", "canvas")
+    ActionChains(page.browser).move_to_element(maps[2]).perform()
+    assert page.find("zoom").is_displayed()
+    assert np.array_equal(page.colours("#enlarged")[0], page.colours("#conv1 canvas")[2])
+    shown = draw.answer(checkpoints.read_net(WEIGHTS), page.sheet())["maps"][0]
+    low, high = (f(shown["maps"][2]) * shown["largest"] / 127 for f in (np.min, np.max))
+    assert page.text("caption") == (
+        f"conv1, map 3 of 6, 28x28: values from {low:.2f} to {high:.2f}")
+    ActionChains(page.browser).move_to_element(page.find("sheet")).perform()
+    assert not page.find("zoom").is_displayed()
+    page.browser.execute_script("arguments[0].focus()", maps[0])
+    page.press("\ue014")  # the arrow to the right
+    assert page.text("caption").startswith("conv1, map 2 of 6")
+    page.press("\ue00c")  # Escape ends this, and leaves the sheet as it is
+    assert not page.find("zoom").is_displayed()
+    assert page.answered() == ("3", "")
+    stops = page.browser.execute_script(
+        "return document.querySelectorAll('.maps canvas[tabindex=\"0\"]').length")
+    assert stops == 2
 
 
 DRAW = "strokes = arguments[0]; paint(); read(); "  # all strokes at once
@@ -1039,14 +1150,34 @@ def test_server_that_has_gone(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_it_without_scrolling_sideways(page, scheme):
-    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+def test_a_phone_shows_it_without_scrolling_sideways(
+        browser, serve, scheme, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    name = f"lenet_{'a' * 50}-seed0"  # 62 characters
+    shutil.copy(WEIGHTS, tmp_path / "checkpoints" / f"{name}.pt")
+    page = Page(browser, serve(Path("checkpoints", f"{name}.pt").resolve()))
+
+    def check():
+        widths = browser.execute_script("""
+            return [document.documentElement.scrollWidth, ...[...document.querySelectorAll(
+                "select, button, .panel, .bar, ol li span")].map(
+                    (each) => each.getBoundingClientRect().right)];""")
+        assert widths[0] == 360
+        assert max(widths) <= 360
+
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
         "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
     try:
+        check()
         assert page.draw(strokes_of(2, 0)) == ("2", "")
-        assert page.browser.execute_script("return document.documentElement.scrollWidth") == 360
+        check()
+        page.find("others").send_keys(f"checkpoints/{name}")
+        page.answered()
+        assert page.text("name2") == f"checkpoints/{name}"
+        check()
     finally:
-        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

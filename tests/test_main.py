@@ -17,10 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import write_idx_folder
+from forms import write_form
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import main
+import plot
 from lab import command, options
 from model import CustomMLP, LeNet5, MLPWide
 from study.tables import calibration_error
@@ -415,6 +418,31 @@ def test_other_data_join_the_name(train, tmp_path, small_idx):
     assert (tmp_path / "logs/lenet-epochs1-other_digits-seed2.csv").exists()
 
 
+def test_black_on_white_is_another_run_unless_it_is_turned(train, tmp_path, small_digits, capsys):
+    write_idx_folder(tmp_path / "scans", {
+        split: (255 - images, labels) for split, (images, labels) in small_digits.items()})
+    argv = ["--epochs", "1", "--data-dir", "scans"]
+    assert train(*argv) == train(*argv, "--invert") == 0
+    out = capsys.readouterr().out
+    assert out.count("scans: the images look like black on white") == 1, "not of turned images"
+    stored, turned = (json.loads(Path(f"logs/lenet-epochs1-scans{word}-seed0.json").read_text())
+                      for word in ("", "-invert"))
+    assert train("--epochs", "1") == 0
+    assert "lenet-epochs1-scans-invert-seed0: finished" in capsys.readouterr().out, "the same run"
+    assert stored["data"] != turned["data"]
+    assert plot.main(["--data-dir", "scans", "lenet-epochs1-scans-invert"]) == 0
+
+
+def test_the_same_digits_in_other_forms_are_the_same_run(train, tmp_path, small_digits, capsys):
+    forms = ("csv", "npz", "EMNIST", "unpacked, dot", "names, label first")
+    for form in forms:
+        write_form(tmp_path / form, form, small_digits)
+        assert train("--epochs", "1", "--data-dir", form) == 0
+        assert "lenet-epochs1-csv-seed0: finished" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("logs/*.json"))) == 1
+    assert (tmp_path / "logs/lenet-epochs1-csv-seed0.csv").exists()
+
+
 @pytest.mark.parametrize(("argv", "field", "value"), [
     (["--epochs", "2"], "epochs", 2),
     (["--batch-size", "50"], "batch_size", 50),
@@ -547,6 +575,7 @@ def test_help_shows_the_recipes(capsys):
     (torch.device("cuda"), "cuda"), (torch.device("mps"), "mps"), (None, "cpu")])
 def test_auto_takes_the_accelerator_if_there_is_one(monkeypatch, accelerator, device):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: accelerator)
+    monkeypatch.setattr(torch, "ones", lambda size, device: torch.zeros(size))  # it is tried
     assert parse([])[0].device == device
     assert parse(["--device", device])[0].device == device
     assert parse(["--device", "cpu"])[0].device == "cpu"

@@ -41,6 +41,22 @@ def draw_net(draw, folder, name, data_dir=dataset.DATA_DIR):
     return draw(name, run, net, data_dir)
 
 
+def test_images_that_were_turned_are_found(small_digits, tmp_path):
+    """The data lie there black on white, and the run was trained with --invert."""
+    folder = write_idx_folder(tmp_path, {
+        split: (255 - images, labels) for split, (images, labels) in small_digits.items()})
+    for invert in (True, False):
+        data = {split: dataset.MNIST(folder, split == "train", invert=invert).fingerprint()
+                for split in small_digits}
+        run = {"data": data, "evaluated_on": "test"}
+        found, _ = pictures.measured_images(run, folder)
+        stored = small_digits["test"][0]
+        np.testing.assert_array_equal(found[:, 0], stored if invert else 255 - stored)
+        samples = images(pictures.draw_samples({"any": [run]}, folder, DEFAULTS))
+        corner = samples[min(samples)][2, 2]  # of the digit, which has a margin of 2
+        assert corner == pytest.approx(((0 if invert else 1) - 0.1307) / 0.3081, abs=1e-4)
+
+
 def test_samples_are_training_digits_and_their_distortions(digits):
     train_images, labels = digits["train"]
     torch.manual_seed(123)  # a state that no drawing leaves behind

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import DATA, SPLITS, idx_bytes, png_bytes, tar_bytes, write_files
+from forms import FORMS, class_folders, csv_files, emnist_files, npz_files
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ PNG = PNGS["train/0_5.png"]
 TAR, TGZ = tar_bytes(PNGS), tar_bytes(PNGS, "w:gz")
 GZ = gzip.compress(IMAGES, mtime=0)
 
+SIX = dict.fromkeys(SPLITS, (PICTURES, DIGITS))
 # Folders without a fault, as {file: content}: the six digits are training and test set alike.
 IDX_FILES = {TRAIN_IMAGES: IMAGES, TRAIN_LABELS: LABELS, TEST_IMAGES: IMAGES, TEST_LABELS: LABELS}
 GOOD = {
@@ -34,6 +36,9 @@ GOOD = {
     "png": PNGS | {name.replace("train", "test"): png for name, png in PNGS.items()},
     "tar": {"train.tar": TAR, "test.tar": TAR},
     "tgz": {"train.tar.gz": TGZ, "test.tar.gz": TGZ},
+    "unpacked": FORMS["unpacked"](SIX), "root": FORMS["FashionMNIST"](SIX),
+    "emnist": emnist_files(SIX), "qmnist": FORMS["QMNIST"](SIX), "classes": class_folders(SIX),
+    "csv": csv_files(SIX), "header": FORMS["csv, header"](SIX), "npz": npz_files(SIX),
 }
 
 
@@ -77,7 +82,8 @@ def check_bad_files(good, changed, words, tmp_path):
     if sys.platform == "win32" and any("\n" in name for name in changed):
         pytest.skip("no name of a file holds a line break on Windows")
     folder = write_files(tmp_path / "data", GOOD[good])
-    assert_equal(read_both(folder), dict.fromkeys(SPLITS, (PICTURES, DIGITS)))
+    order = np.argsort(DIGITS) if good == "classes" else slice(None)
+    assert_equal(read_both(folder), dict.fromkeys(SPLITS, (PICTURES[order], DIGITS[order])))
     write_files(folder, changed)
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     message = fault(folder)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision
 from conftest import DATA, idx_bytes, write_files, write_idx_folder
+from forms import qmnist_labels
 from hypothesis import given
 from six_digits import (
     DIGITS,
@@ -82,12 +83,11 @@ BAD = [
     ("gz", {f"{TRAIN_IMAGES}.gz": flip(GZ, 10, 1)}, f"{TRAIN_IMAGES}.gz: cannot be read: Error -3"),
     ("gz", {f"{TRAIN_IMAGES}.gz": flip(GZ, -8)}, f"{TRAIN_IMAGES}.gz: cannot be read: CRC"),
     ("gz", {f"{TRAIN_IMAGES}.gz": GZ + b"left over"}, f"{TRAIN_IMAGES}.gz: cannot be read: "),
-    ("gz", {f"{TRAIN_IMAGES}.gz": IMAGES}, f"{TRAIN_IMAGES}.gz: cannot be read: Not a gzipped"),
     ("gz", {f"{TEST_LABELS}.gz": b""}, f"{TEST_LABELS}.gz: not an IDX file"),
     ("gz", {f"{TEST_LABELS}.gz": None}, f"{TEST_LABELS}.gz: missing"),
     ("idx", {TRAIN_IMAGES: b""}, f"{TRAIN_IMAGES}: not an IDX file"),
     ("idx", {TRAIN_IMAGES: b"<!DOCTYPE html><html>"}, f"{TRAIN_IMAGES}: not an IDX file"),
-    ("idx", {TRAIN_IMAGES: GZ}, f"{TRAIN_IMAGES}: not an IDX file"),
+    ("idx", {TRAIN_IMAGES: GZ[:-4]}, f"{TRAIN_IMAGES}: cannot be read: Compressed file ended"),
     ("idx", {TRAIN_IMAGES: flip(IMAGES, 1)}, f"{TRAIN_IMAGES}: not an IDX file"),
     ("idx", {TRAIN_IMAGES: IMAGES[:15]}, f"{TRAIN_IMAGES}: not an IDX file"),
     ("idx", {TRAIN_IMAGES: flip(IMAGES, 2, 2)}, f"{TRAIN_IMAGES}: IDX type 0x0c"),
@@ -108,6 +108,38 @@ BAD = [
     ("idx", {TEST_LABELS: idx_bytes([0, 1, 2, 10, 4, 255])}, f"{TEST_LABELS}: label 10 at posi"),
     ("idx", {TEST_IMAGES: None, TEST_LABELS: None}, f"{TEST_IMAGES}.gz: missing, though"),
     ("idx", {TRAIN_LABELS: None}, f"{TRAIN_LABELS} or {TRAIN_LABELS}.gz: missing, though"),
+]
+
+
+KAGGLE, FASHION = f"{TRAIN_IMAGES}/{TRAIN_IMAGES}", "FashionMNIST/raw"
+LETTERS = "emnist-digits-train-labels-idx1-ubyte"
+INTS = "QMNIST/raw/qmnist-train-labels-idx2-int"
+NOTES = qmnist_labels(DIGITS)
+BAD += [
+    ("unpacked", {KAGGLE: None}, f"{TRAIN_IMAGES}: cannot be read: "),
+    ("unpacked", {KAGGLE: b""}, f"{KAGGLE}: not an IDX file"),
+    ("unpacked", {KAGGLE: GZ[:-4]}, f"{KAGGLE}: cannot be read: Compressed file ended"),
+    ("unpacked", {KAGGLE: IMAGES[:-1]}, f"{KAGGLE}: announces 4,704 bytes"),
+    ("unpacked", {KAGGLE: announce(7)}, f"{KAGGLE}: announces 5,488 bytes"),
+    ("unpacked", {KAGGLE: LABELS}, f"{KAGGLE}: IDX type 0x08 with 1 dimension(s), expected"),
+    ("root", {f"{FASHION}/{TRAIN_IMAGES}": b"<html>"}, f"{TRAIN_IMAGES}: not an IDX file"),
+    ("root", {f"{FASHION}/{TRAIN_IMAGES}": IMAGES + b"0"}, "bytes of data, holds more"),
+    ("root", {f"{FASHION}/{TRAIN_LABELS}": idx_bytes(DIGITS[:5])}, "5 labels for 6 images"),
+    ("root", {f"{FASHION}/{name}{end}": None for end in ("", ".gz") for name in [TEST_IMAGES]},
+     f"{FASHION}/{TEST_IMAGES} or {TEST_IMAGES}.gz: missing, though other parts are there; --val"),
+    ("root", {f"MNIST/raw/{TRAIN_IMAGES}": IMAGES}, "has FashionMNIST/raw and MNIST/raw; choose"),
+    ("emnist", {LETTERS: idx_bytes(DIGITS + 10)}, f"{LETTERS}: label 15 at position 0; of EMNIST"),
+    ("emnist", {LETTERS: None}, f"{LETTERS} or {LETTERS}.gz: missing"),
+    ("emnist", {LETTERS: LABELS[:-1]}, f"{LETTERS}: announces 6 bytes of data, holds only 5"),
+    ("emnist", {LETTERS: idx_bytes(DIGITS[:5])}, f"{LETTERS}: 5 labels for 6 images"),
+    ("emnist", {LETTERS.replace("digits", "mnist"): LABELS}, "has emnist-digits, emnist-mnist"),
+    ("emnist", {TRAIN_LABELS: LABELS}, "has MNIST, emnist-digits; choose one of them, as"),
+    ("qmnist", {INTS: NOTES[:-1]}, f"{INTS}: announces 192 bytes of data, holds only 191"),
+    ("qmnist", {INTS: qmnist_labels(DIGITS + 1)}, f"{INTS}: label 10 at position 4"),
+    ("qmnist", {INTS: qmnist_labels(DIGITS - 1)}, f"{INTS}: label -1 at position 1"),
+    ("qmnist", {INTS: qmnist_labels(DIGITS[:5])}, f"{INTS}: 5 labels for 6 images"),
+    ("qmnist", {INTS: flip(NOTES, 11)}, f"{INTS}: labels of 9, expected 8"),
+    ("qmnist", {INTS: None}, "qmnist-train-labels-idx2-int or "),
 ]
 
 

@@ -12,11 +12,11 @@ from dataset import MNIST
 
 # (a folder of six_digits.GOOD, the files that are changed in it, words in the message)
 BAD = [
-    ("png", {"train/0_5.png": b"not a PNG"}, "train/0_5.png: not a readable PNG"),
-    ("png", {"train/0_5.png": b""}, "train/0_5.png: not a readable PNG"),
-    ("png", {"train/0_5.png": PNG[:-40]}, "train/0_5.png: not a readable PNG"),
-    ("png", {"train/0_5.png": flip(PNG, 46, 4)}, "train/0_5.png: not a readable PNG"),
-    ("png", {"train/0_5.png": png_bytes(PICTURES[0], "JPEG")}, "0_5.png: not a readable PNG"),
+    ("png", {"train/0_5.png": b"not a PNG"}, "train/0_5.png: not a readable picture"),
+    ("png", {"train/0_5.png": b""}, "train/0_5.png: not a readable picture"),
+    ("png", {"train/0_5.png": PNG[:-40]}, "train/0_5.png: not a readable picture"),
+    ("png", {"train/0_5.png": flip(PNG, 46, 4)}, "train/0_5.png: not a readable picture"),
+    ("png", {"train/0_5.png": png_bytes(PICTURES[0], "GIF")}, "0_5.png: not a readable picture"),
     ("png", {"train/0_5.png": png_of(32, 32)}, "train/0_5.png: 32x32 pixels, expected 28x28"),
     ("png", {"train/0_5.png": png_of(28, 27)}, "train/0_5.png: 27x28 pixels, expected 28x28"),
     ("png", {"train/0_5.png": bytes(1_000_001)}, "train/0_5.png: 1,000,001 bytes"),
@@ -29,11 +29,11 @@ BAD = [
     ("png", {"test/a\nb.png": PNG}, "b.png: not named {index}_{label}.png"),
     ("png", {"test/7_10.png": PNG}, "test/7_10.png: label 10, expected 0 to 9"),
     ("png", {"train/00_5.png": PNG}, "_5.png: a second image with index 0"),
-    ("png", dict.fromkeys(PNGS), "train: no PNG files in it"),
-    ("png", {f"train/{i}_5.jpg": PNG for i in range(2000, 1000, -5)},
-     "train/1005_5.jpg: not named {index}_{label}.png (such files: 200); rename, convert or rem"),
+    ("png", dict.fromkeys(PNGS), "train: no pictures in it"),
+    ("png", {f"train/{i}_5.gif": PNG for i in range(2000, 1000, -5)},
+     "train/1005_5.gif: not named {index}_{label}.png (such files: 200); rename, convert or rem"),
     ("png", {"train/notes.txt": b"notes"}, "train/notes.txt: not named"),
-    ("png", {"train/more/7_5.png": PNG}, "train/more: not named"),
+    ("png", {"train/more/7_5.png": PNG}, "train: has the folder more and the file 0_5.png"),
     ("png", {"train/0_5.png": png_bytes(257 * PICTURES[0].astype(np.uint16))},
      "train/0_5.png: 16 bits a pixel, expected 8"),
 ]

@@ -1,6 +1,7 @@
 """readers.read_split: every format gives the same images, and a folder has one format only."""
 
 import gzip
+import pickle
 import tarfile
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from six_digits import (
     read_damaged,
 )
 
-from dataset import DATA_DIR, MNIST
+from dataset import DATA_DIR, MNIST, DataError
 
 
 def png_members(images, labels):
@@ -60,22 +61,45 @@ def test_every_format_gives_the_same(kind, small_digits, small_idx, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "words"), [
-    ("absent", "no such folder; expected train-images-idx3-ubyte[.gz]"),
-    ("file", "no such folder; expected"),
-    ("empty", "no MNIST here; expected train-images-idx3-ubyte[.gz]")])
-def test_a_folder_without_data(name, words, tmp_path):
+    ("absent", f"no such folder (--data-dir {DATA_DIR} works)"),
+    ("file", "a file; give the folder that it is in"),
+    ("file/below", f"no such folder (--data-dir {DATA_DIR} works)")])
+def test_a_folder_that_is_none(name, words, tmp_path):
     write_files(tmp_path, {"file": b""})
-    (tmp_path / "empty").mkdir()
-    message = fault(tmp_path / name)
-    assert message.startswith(f"{tmp_path / name}: {words}")
-    assert f"--data-dir {DATA_DIR} works" in message
+    assert fault(tmp_path / name) == f"{tmp_path / name}: {words}"
+
+
+def test_a_folder_without_data_lists_the_forms_one_a_line(tmp_path):
+    with pytest.raises(DataError) as caught:
+        MNIST(tmp_path, True)
+    first, *forms = str(caught.value).splitlines()
+    assert first.startswith(f"{tmp_path}: no MNIST here; what is read (--data-dir {DATA_DIR} works")
+    assert all(line.startswith("  ") and len(line) < 100 for line in forms)
+    for word in ("train-images-idx3-ubyte", "EMNIST", "FashionMNIST/raw", "train/0/", "{label}.png",
+                 "train.tar", "mnist_train.csv", "mnist.npz"):
+        assert any(word in line for line in forms), word
+
+
+PICKLE = pickle.dumps({"a": 1}, 2)
+
+
+@pytest.mark.parametrize(("name", "content", "words"), [
+    ("mnist.pkl.gz", gzip.compress(PICKLE), "a pickle is not read, because it can run any code"),
+    ("mnist.pkl", b"(lp0\n", "a pickle is not read, because it can run any code"),
+    ("digits", PICKLE, "a pickle is not read, because it can run any code"),
+    ("digits", gzip.compress(PICKLE), "a pickle is not read, because it can run any code"),
+    ("train-00000-of-00001.parquet", b"PAR1....PAR1", "Parquet is not read; save its pictures"),
+    ("train", b"PAR1....PAR1", "Parquet is not read; save its pictures as PNGs")])
+def test_what_is_not_read_is_told_by_its_first_bytes(name, content, words, tmp_path):
+    write_files(tmp_path, {name: content})
+    assert fault(tmp_path).startswith(f"{tmp_path / name}: {words}")
 
 
 def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "glob", refuse)
+    monkeypatch.setattr(Path, "iterdir", refuse)
     assert fault(tmp_path) == f"{tmp_path}: cannot be read: Permission denied"
 
 

@@ -36,7 +36,7 @@ def sparse_tar(holes):
 BAD = [
     ("tar", {"train.tar": b""}, "train.tar: cannot be read: "),
     ("tar", {"train.tar": b"not a tar" * 200}, "train.tar: cannot be read: "),
-    ("tar", {"train.tar": tar_bytes({})}, "train.tar: no PNG files in it"),
+    ("tar", {"train.tar": tar_bytes({})}, "train.tar: no pictures in it"),
     ("tar", {"train.tar": TAR[:700]}, "train.tar"),  # inside a picture
     ("tar", {"train.tar": TAR[:1024]}, "train.tar: truncated or damaged"),  # between two
     ("tar", {"train.tar": TAR[:1200]}, "train.tar: truncated or damaged"),  # in a header
@@ -47,13 +47,13 @@ BAD = [
     ("tar", {"test.tar": None}, "test.tar or "),
     ("tar", {"test.tar": tar_bytes({"/0_5.png": PNG})}, "test.tar: /0_5.png: a name that"),
     ("tar", {"test.tar": tar_bytes({"a/../../0_5.png": PNG})}, "/0_5.png: a name that leads out"),
-    ("tar", {"test.tar": tar_bytes({"0_5.png": tarfile.SYMTYPE})}, "test.tar: no PNG files in it"),
-    ("tar", {"test.tar": tar_bytes({"0_5.png": tarfile.LNKTYPE})}, "test.tar: no PNG files in it"),
+    ("tar", {"test.tar": tar_bytes({"0_5.png": tarfile.SYMTYPE})}, "test.tar: no pictures in it"),
+    ("tar", {"test.tar": tar_bytes({"0_5.png": tarfile.LNKTYPE})}, "test.tar: no pictures in it"),
     ("tar", {"test.tar": tar_bytes({"a/five.png": PNG})}, "test.tar: a/five.png: not named"),
     ("tar", {"test.tar": tar_bytes({"a\n/five.png": PNG})}, "/five.png: not named"),
     ("tar", {"test.tar": tar_bytes({"a/0_10.png": PNG})}, "test.tar: a/0_10.png: label 10"),
     ("tar", {"test.tar": tar_bytes({"a/0_5.png": PNG, "b/0_5.png": PNG})}, "b/0_5.png: a second"),
-    ("tar", {"test.tar": tar_bytes({"a/0_5.png": b"junk"})}, "a/0_5.png: not a readable PNG"),
+    ("tar", {"test.tar": tar_bytes({"a/0_5.png": b"junk"})}, "a/0_5.png: not a readable picture"),
     ("tar", {"test.tar": tar_bytes({"a/0_5.png": png_of(32, 32)})}, "a/0_5.png: 32x32 pixels"),
     ("tar", {"test.tar": sparse_tar(b"one\n" + bytes(508))}, "test.tar: cannot be read: invalid"),
     ("tar", {"test.tar": tar_bytes({"a/0_5.png": bytes(1_000_001)})}, "0_5.png: 1,000,001 bytes"),

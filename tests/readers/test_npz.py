@@ -1,0 +1,122 @@
+"""readers/npz.py with files broken in every way."""
+
+import io
+import pickle
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import write_files
+from forms import npz_bytes
+from hypothesis import given
+from numpy.lib import format as npy
+from six_digits import (
+    DIGITS,
+    GOOD,
+    PICTURES,
+    assert_equal,
+    at_random,
+    check_bad_files,
+    cuts,
+    damage,
+    fault,
+    flips,
+    read_damaged,
+)
+
+NPZ = GOOD["npz"]["mnist.npz"]
+ARRAYS = {"x_train": PICTURES, "y_train": DIGITS, "x_test": PICTURES, "y_test": DIGITS}
+
+
+class Trap:
+    """A pickle that leaves a trace if it is loaded."""
+
+    def __reduce__(self):
+        return exec, ("raise SystemExit('a pickle was loaded')",)
+
+
+def changed(**arrays):
+    return {"mnist.npz": npz_bytes(**ARRAYS | arrays)}
+
+
+def announcing(shape, body=b"", dtype="|u1", name="x_train"):
+    """An npz of which an array announces a shape."""
+    npy.write_array_header_1_0(buffer := io.BytesIO(), {
+        "descr": dtype, "fortran_order": False, "shape": shape})
+    return zipped({f"{name}.npy": buffer.getvalue() + body})
+
+
+def zipped(members):
+    with zipfile.ZipFile(buffer := io.BytesIO(NPZ), "a", zipfile.ZIP_DEFLATED) as archive:
+        old = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(buffer := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (old | members).items():
+            archive.writestr(name, content)
+    return {"mnist.npz": buffer.getvalue()}
+
+
+TRAPS = np.array([Trap()] * 6)
+FILE = "mnist.npz: "
+# (a folder of six_digits.GOOD, the files that are changed in it, words in the message)
+BAD = [
+    ("npz", {"mnist.npz": b""}, f"{FILE}cannot be read: File is not a zip file"),
+    ("npz", {"mnist.npz": NPZ[:-30]}, f"{FILE}cannot be read: File is not a zip file"),
+    ("npz", {"mnist.npz": NPZ[:200] + bytes(50) + NPZ[250:]}, f"{FILE}cannot be read: "),
+    ("npz", {"mnist.npz": npz_bytes(images=PICTURES, labels=DIGITS)},
+     f"{FILE}no x_train in it, but images, labels; expected x_train, y_train, x_test and y_test"),
+    ("npz", {"mnist.npz": npz_bytes(x_train=PICTURES, y_train=DIGITS)}, f"{FILE}no x_test in it"),
+    ("npz", changed(x_train=TRAPS), f"{FILE}x_train holds object, expected uint8"),
+    ("npz", changed(y_test=TRAPS), f"{FILE}y_test holds object, expected whole numbers"),
+    ("npz", zipped({"x_train.npy": pickle.dumps(Trap())}), f"{FILE}cannot be read: "),
+    ("npz", changed(x_train=PICTURES / 255), f"{FILE}x_train holds float64, expected uint8"),
+    ("npz", changed(x_train=PICTURES[:, 1:]), f"{FILE}x_train has the shape (6, 27, 28), exp"),
+    ("npz", changed(x_train=np.int64(3)), f"{FILE}x_train has the shape (), expected (N, 28, 28)"),
+    ("npz", changed(x_train=np.stack([PICTURES] * 3, -1)), "has the shape (6, 28, 28, 3), expect"),
+    ("npz", changed(y_train=np.eye(10, dtype=int)[DIGITS]), "y_train has the shape (6, 10), exp"),
+    ("npz", changed(x_train=PICTURES[:5]), f"{FILE}6 labels for 5 images"),
+    ("npz", changed(x_train=PICTURES[:0]), f"{FILE}x_train announces 0 items of uint8"),
+    ("npz", changed(y_train=DIGITS + 1), f"{FILE}label 10 at position 4"),
+    ("npz", changed(y_train=DIGITS - 1), f"{FILE}label -1 at position 1"),
+    ("npz", changed(x_train=PICTURES + np.int64(300)), f"{FILE}x_train has 300, expected 0 to 255"),
+    ("npz", changed(x_train=PICTURES - np.int16(1)), f"{FILE}x_train has -1, expected 0 to 255"),
+    ("npz", changed(x_train=PICTURES[[3] * 6]), f"{FILE}all 6 images are alike"),
+    ("npz", announcing((1_000_001, 28, 28)), f"{FILE}x_train announces 1000001 items of uint8"),
+    ("npz", announcing((1_000_001,), name="y_train"), f"{FILE}y_train announces 1000001 items"),
+    ("npz", announcing((500_000, 28, 28), dtype="<i8"), f"{FILE}x_train announces 500000 items"),
+    ("npz", announcing((7, 28, 28), PICTURES.tobytes()), f"{FILE}cannot be read: "),
+    ("npz", announcing((5, 28, 28), PICTURES.tobytes()), f"{FILE}x_train holds more than it ann"),
+    ("npz", announcing((-1, 28, 28)), f"{FILE}x_train announces -1 items"),
+    ("npz", {"other.npz": NPZ}, "has mnist.npz and other.npz; move all but one of these"),
+]
+
+
+@pytest.mark.parametrize(("good", "changed", "words"), BAD,
+                         ids=lambda value: value if isinstance(value, str) else next(iter(value)))
+def test_bad_npz_files_end_in_one_line_that_names_the_file(good, changed, words, tmp_path):
+    check_bad_files(good, changed, words, tmp_path)
+
+
+def test_the_file_is_named_once(tmp_path):
+    write_files(tmp_path, {"mnist.npz": npz_bytes(a=DIGITS)})
+    assert fault(tmp_path) == (f"{tmp_path / 'mnist.npz'}: no x_train in it, but a; expected "
+                               "x_train, y_train, x_test and y_test")
+
+
+@pytest.mark.parametrize("shape", [(2**40, 28, 28), (6, 2**20, 2**20), (6, 28, 28)])
+def test_what_announces_or_unpacks_too_much_fills_no_memory(shape, tmp_path):
+    write_files(tmp_path, announcing(shape, bytes(2**25)))
+    tracemalloc.start()
+    try:
+        assert "mnist.npz: x_train" in fault(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
+    finally:
+        tracemalloc.stop()
+
+
+@at_random
+@given(cut=cuts, flips=flips)
+def test_damage_to_npz_is_noticed_or_harmless(cut, flips):
+    found = read_damaged(GOOD["npz"], "mnist.npz", damage(NPZ, cut, flips))
+    if found:
+        assert_equal({"train": found}, {"train": (PICTURES, DIGITS)})
