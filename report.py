@@ -1,6 +1,6 @@
 """Makes tables of your runs: all series of a folder, or some series compared with each other.
 
-    python report.py                        every series in logs/, and which of them differ
+    python report.py                        every series in logs/: how good, how trained
     python report.py lenet lenet-lr0.05     compares each later series with the first
     python report.py lenet other/lenet      one of the series is in another folder
     python report.py --log-dir logs/report  reads another folder than logs/

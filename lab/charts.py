@@ -118,7 +118,8 @@ def draw_curves(title, series, quantity):
         curve = values(other, "test")
         label = f"seed {other['seed']}: {progress(other)}"
         handles += ax.plot(range(1, len(curve) + 1), curve, color=GREY, linewidth=1, marker=".",
-                           markersize=2, label=f"{run['evaluated_on']}, {label}{left_out}")
+                           markersize=max(2, 8 - len(curve)),
+                           label=f"{run['evaluated_on']}, {label}{left_out}")
         everything += curve.tolist()
     if len(others) > 3:
         del handles[-len(others) + 1:]
@@ -150,7 +151,8 @@ def draw_dots(panels, width=WIDTH, stretched=True):
     """
     lines = max(label.count("\n") for _, rows in panels for label, _ in rows) + 1
     heights = [1.2 + (0.2 + 0.15 * lines) * len(rows) for _, rows in panels]  # inches
-    figure = Figure(figsize=(width, sum(heights)), dpi=WIDTH * 150 / width, layout="constrained")
+    dpi = min(WIDTH * 150 / width, 60_000 / sum(heights))  # matplotlib draws at most 65,535 rows
+    figure = Figure(figsize=(width, sum(heights)), dpi=dpi, layout="constrained")
     axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
     for ax, (title, rows) in zip(axes, panels, strict=True):
         names = ("one seed", "mean, lowest to highest seed (on the right: mean ± std)")
@@ -162,8 +164,9 @@ def draw_dots(panels, width=WIDTH, stretched=True):
             ax.errorbar(mean, y, xerr=[[mean - values.min()], [values.max() - mean]], fmt="D",
                         color=BLUE, markersize=6, capsize=4, label=names[1] if y == 0 else None)
             errors = mean_errors(series)
-            ax.text(1.02, y, f"{spread(values)} %\n{errors} error{'' if errors == '1' else 's'}, "
-                    f"n = {n}", va="center", fontsize=9, transform=ax.get_yaxis_transform())
+            ax.text(1.02, y, f"{spread(values)} %\n{errors} error{'s' * (errors != '1')}, "
+                    f"{n} seed{'s' * (n > 1)}", va="center", fontsize=9,
+                    transform=ax.get_yaxis_transform())
         low, high = ax.dataLim.intervalx
         if stretched:
             stretch_accuracy(ax, "x", low, high)

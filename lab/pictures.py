@@ -128,7 +128,8 @@ def draw_confusion(name, run, data_dir):
         confusion[label, label] -= 1
         confusion[label, prediction] += 1
     errors = confusion * (1 - np.eye(CLASSES, dtype=int))  # without the diagonal
-    ax.imshow(np.ma.masked_equal(errors, 0), cmap="YlOrRd", vmin=0)
+    darkest = max(errors.max(), 5)  # a single error is never dark
+    ax.imshow(np.ma.masked_equal(errors, 0), cmap="YlOrRd", vmin=0, vmax=darkest)
     ax.set_xticks(np.arange(0.5, CLASSES), minor=True)  # grid lines between the cells
     ax.set_yticks(np.arange(0.5, CLASSES), minor=True)
     ax.grid(False)
@@ -136,7 +137,7 @@ def draw_confusion(name, run, data_dir):
     ax.tick_params(which="minor", length=0)
     for (label, prediction), count in np.ndenumerate(confusion):
         if label == prediction or count:
-            dark = label != prediction and count > 0.6 * errors.max()
+            dark = label != prediction and count > 0.6 * darkest
             ax.text(prediction, label, f"{count:,}", ha="center", va="center", color=(
                 GREY if label == prediction else "white" if dark else "black"))
     ax.set(title=f"{wrap(name, 50)}, seed {run['seed']}\n"

@@ -281,7 +281,7 @@ def test_dots_tell_mean_deviation_and_errors(tmp_path, stretched):
     figure = render(charts.draw_dots, [("A", [("one\nof two lines", found["lenet"]),
                                               ("two", found["mlp"])])], stretched=stretched)
     assert [text.get_text() for text in figure.axes[0].texts] == [
-        "99.13 ± 0.03 %\n87.3 errors, n = 3", "99.99 %\n1 error, n = 1"]
+        "99.13 ± 0.03 %\n87.3 errors, 3 seeds", "99.99 %\n1 error, 1 seed"]
     assert [dots for _, dots, *_ in read_dots(figure)] == [
         pytest.approx([99.10, 99.13, 99.15]), pytest.approx([99.99])]
     ax = figure.axes[0]

@@ -42,9 +42,9 @@ def test_ablation_shows_every_seed_the_mean_and_the_extremes(tmp_path):
         assert ends == pytest.approx((min(finals[name]), max(finals[name])))
         assert low < min(*dots, *ends)
         assert high > max(*dots, *ends)
-    assert texts(figure)[0] == "96.90 %\n310 errors, n = 1"
+    assert texts(figure)[0] == "96.90 %\n310 errors, 1 seed"
     assert "± 0.08 %" in texts(figure)[1]  # 0.11 / sqrt(2)
-    assert texts(figure)[1].endswith("n = 2")
+    assert texts(figure)[1].endswith(" 2 seeds")
 
 
 def test_the_overview_shows_three_nets_and_the_paper(tmp_path):
@@ -60,7 +60,7 @@ def test_the_overview_shows_three_nets_and_the_paper(tmp_path):
     line, = (line for line in figure.axes[0].lines if line.get_linestyle() == ":")
     assert list(line.get_xdata()) == pytest.approx([99.05] * 2)  # 0.95 % error in the paper
     assert "LeNet-5 in 1998\n(LeCun et al.):\n99.05 %" in texts(figure)
-    assert texts(figure)[0].endswith("n = 3")
+    assert texts(figure)[0].endswith(" 3 seeds")
     assert figure.axes[0].get_xscale() == "linear"
 
 
