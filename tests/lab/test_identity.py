@@ -19,7 +19,7 @@ import dataset
 import main
 from lab import logs, options, runs
 from lab.command import RunError
-from lab.identity import as_dict, find_differences, name_series
+from lab.identity import as_dict, describe_differences, find_differences, name_series
 
 
 @pytest.fixture
@@ -397,6 +397,15 @@ def test_restart_is_offered_only_where_it_replaces(train, monkeypatch, capsys, k
         assert "--restart" not in err
 
 
+def test_differences_are_told_in_words():
+    found = {"lr": (0.05, 0.1), "weight_decay": (0.0, 1.0), "augment": (True, False),
+             "dropout": (None, 0.1), "evaluated_on": ("test", "validation"),
+             "train": ({"size": 60_000}, {"size": 6}), "test": ({}, None), "probe": (0.1, 0.2)}
+    assert describe_differences(found) == (
+        "lr (0.05 and 0.1), weight decay (0 and 1), augment (yes and no), dropout (none and 0.1), "
+        "evaluated on (test and validation), the training images, the test images, the code")
+
+
 def test_longer_training_says_that_it_continues_nothing(train, monkeypatch, capsys):
     assert train("--epochs", "2") == 0
     assert "does not continue" not in capsys.readouterr().out
@@ -425,7 +434,7 @@ def test_field_that_was_removed_counts_where_the_code_does_not_do_as_it_said(
     rewrite(path, lambda summary: summary.pop("probe"))
     capsys.readouterr()
     assert train() == 1
-    assert "was trained with other settings: smoothing (0.1 and None)" in capsys.readouterr().err
+    assert "was trained with other settings: smoothing (0.1 and none)" in capsys.readouterr().err
 
 
 def test_the_reports_runs_count_as_they_are(monkeypatch, tmp_path):
