@@ -1,0 +1,151 @@
+"""The tables and sentences of README.md, which answer in few words what docs/ tell in full.
+
+`series` is always {name: [finished run, ...]}, as in study/tables.py.
+"""
+
+import model
+from lab import compare
+from lab.compare import accuracies, error_counts
+from lab.jobs import describe
+from lab.logs import spread
+from study.tables import PUBLISHED, table
+
+NETS = {"lenet": "LeNet-5", "mlp": "CustomMLP", "lenet_reg": "LeNet-5, regularised"}
+PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight decay",
+         "lenet_augment": "augmentation", "lenet_reg": "all three together"}
+WITH, WITHOUT = "lenet_reg", "lenet_reg-dropout0.0"
+VERDICTS = {"better": "better than none", "worse": "worse than none",
+            "undecided": "the seeds cannot tell it from none"}
+
+
+def count_seeds(*chosen):
+    """How many seeds each of several series has, in words: "10", or "10 and 2"."""
+    return join(sorted({str(len(runs)) for runs in chosen}, key=int))
+
+
+def join(words):
+    """Joins words: "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def mean(runs):
+    """The mean accuracy of a series in percent, as text."""
+    return f"{accuracies(runs).mean():.2f}"
+
+
+def mean_errors(runs):
+    """The mean number of images that the runs of a series misread, as text."""
+    return f"{error_counts(runs).mean():.1f}"
+
+
+def nets_table(series):
+    """Tabulates the three nets of the task."""
+    rows = [[f"{words} (`{name}`)", f"{series[name][0]['parameters']:,}",
+             f"**{spread(accuracies(series[name]))}**", mean_errors(series[name])]
+            for name, words in NETS.items()]
+    return (f"{table(['net', 'parameters', 'accuracy, %', 'errors'], rows)}\n\n"
+            "Mean ± standard deviation over "
+            f"{count_seeds(*(series[name] for name in NETS))} seeds, and the mean number of errors "
+            "among the 10,000 test images.")
+
+
+def last_line(series):
+    """Says what `python main.py --model lenet` ends with."""
+    first = min(series["lenet"], key=lambda run: run["seed"])
+    return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
+            f"{describe([first])}`. Another machine may come to a few errors more or fewer.")
+
+
+def count_parameters(words, net):
+    """Tabulates how the parameters of a net's layers are counted: a weight each, and the bias."""
+    rows = []
+    for name, layer in net.named_children():
+        one = " x ".join(f"{size:,}" for size in layer.weight.shape[1:])
+        count = sum(each.numel() for each in layer.parameters())
+        rows.append([f"`{name}`", f"({one} + 1) x {len(layer.bias)} = {count:,}"])
+    total = sum(each.numel() for each in net.parameters())
+    return table([words, "(inputs + bias) x outputs"], [*rows, ["all", f"**{total:,}**"]])
+
+
+def arithmetic():
+    """Tabulates LeNet-5 and the MLP."""
+    return "\n\n".join(count_parameters(words, net()) for words, net in (
+        ("LeNet-5", model.LeNet5), ("CustomMLP", model.CustomMLP)))
+
+
+def comparison(series):
+    """Compares LeNet-5 with the MLP in a sentence, and both with LeCun et al. 1998 in a table."""
+    ours, theirs = series["lenet"], series["mlp"]
+    (verdict, _), = compare.judge_all([compare.measure_difference(series, "lenet", "mlp")])
+    words = {"better": "LeNet-5", "worse": "The MLP", "undecided": "Undecided"}[verdict]
+    rows = [["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],
+            ["MLP: 300 hidden units there, 59 here (`mlp`)", "95.3", spread(accuracies(theirs))]]
+    if "lenet_1998" in series:
+        rows.insert(0, ["LeNet-5 as published (`lenet_1998`)",
+                        f"{100 - PUBLISHED['lenet_1998'][1]:.2f}",
+                        spread(accuracies(series["lenet_1998"]))])
+    return (f"{words}: LeNet-5 reads {mean(ours)} % of the test images right, the MLP "
+            f"{mean(theirs)} %. That is {mean_errors(ours)} errors against "
+            f"{mean_errors(theirs)}.\n\n"
+            f"{table(['test accuracy, %', 'LeCun et al. 1998', 'here'], rows)}")
+
+
+def regularisation(series):
+    """Tabulates LeNet-5 plain, with each technique and with all, and says which of them help."""
+    base, *others = (name for name in PARTS if name in series)
+    differences = [compare.measure_difference(series, name, base) for name in others]
+    verdicts = [verdict for verdict, _ in compare.judge_all(differences)]
+    gains = ["", *(f"{difference.mean:+.2f}" if difference else "" for difference in differences)]
+    rows = [[PARTS[name], spread(accuracies(series[name])), mean_errors(series[name]), gain]
+            for name, gain in zip([base, *others], gains, strict=True)]
+    text = table(["regularisation", "accuracy, %", "errors", "gain, points"], rows) + "\n\n"
+    text += " ".join(
+        f"{join(which).capitalize()}: {words}."
+        for verdict, words in VERDICTS.items() if (which := [
+            PARTS[name] for name, each in zip(others, verdicts, strict=True) if each == verdict]))
+    if "lenet_heavy" not in series:
+        return text
+    (verdict, _), = compare.judge_all([compare.measure_difference(series, "lenet_heavy", base)])
+    words = {"better": "better than", "worse": "worse than", "undecided": "not clearly unlike"}
+    return (f"{text}\n\nStronger is not better. Dropout 0.5 with weight decay 0.01, as often handed "
+            f"in, is {words[verdict]} no regularisation: {mean(series['lenet_heavy'])} % "
+            "(`lenet_heavy`).")
+
+
+def dropout(series, held_out):
+    """Says what dropout adds to the other two: on held-out images, which decide, and on the test set."""
+    ours = [{name: found[name + suffix] for name in (WITH, WITHOUT) if name + suffix in found}
+            for found, suffix in ((held_out, "-validate"), (series, ""))]
+    if any(len(found) < 2 for found in ours):
+        return f"(needs runs of {WITH} and {WITHOUT}, with and without --validate)"
+    sets = dict(zip(("held-out training images", "the test set"), ours, strict=True))
+    judged = compare.judge_all([compare.measure_difference(found, WITH, WITHOUT)
+                                for found in sets.values()])
+    lines = []
+    for (where, found), (verdict, _) in zip(sets.items(), judged, strict=True):
+        seeds = count_seeds(found[WITH], found[WITHOUT])
+        words = {"better": "Dropout helps.", "worse": "Dropout harms.",
+                 "undecided": f"{seeds} seeds cannot tell these apart."}[verdict]
+        lines.append(f"- On {where}: {mean(found[WITH])} % with dropout, {mean(found[WITHOUT])} % "
+                     f"without. {words}")
+    advice = {"better": "So keep dropout.",
+              "worse": "So leave dropout out: `--dropout 0`.",
+              "undecided": "So keep it or leave it out (`--dropout 0`), as you like."}
+    return "\n".join([*lines, "", "Only the held-out images may decide, as everywhere here. "
+                      f"{advice[judged[0][0]]}"])
+
+
+def outcome(held_out, base, name):
+    """Says in plain words how two series of held-out runs compare."""
+    difference = compare.measure_difference(held_out, name, base)
+    ours, theirs = held_out[name], held_out[base]
+    words = f"{mean(theirs)} % with a rate of {theirs[0]['recipe']['lr']:g}, and {mean(ours)} % " \
+            f"with {ours[0]['recipe']['lr']:g}"
+    if difference is None:
+        return f"{words}. Nothing can be said of the difference."
+    (verdict, _), = compare.judge_all([difference])
+    if verdict != "undecided":
+        return f"{words}: that is {verdict}, by {abs(difference.mean):.2f} points."
+    more = compare.seeds_to_decide(difference, 1)
+    return (f"{words}. {count_seeds(ours, theirs)} seeds cannot tell whether that difference is "
+            f"real; {f'about {more}' if more else f'more than {compare.MANY:,}'} would.")
