@@ -3,6 +3,8 @@
 `series` is always {name: [finished run, ...]}, as in study/tables.py.
 """
 
+import textwrap
+
 import model
 from lab import compare
 from lab.compare import accuracies, error_counts
@@ -13,6 +15,7 @@ from study.tables import PUBLISHED, table
 NETS = {"lenet": "LeNet-5", "mlp": "CustomMLP", "lenet_reg": "LeNet-5, regularised"}
 PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight decay",
          "lenet_augment": "augmentation", "lenet_reg": "all three together"}
+NEEDS = "(needs lenet_reg with and without dropout, on the test set and on held-out images)"
 WITH, WITHOUT = "lenet_reg", "lenet_reg-dropout0.0"
 VERDICTS = {"better": "better than none", "worse": "worse than none",
             "undecided": "the seeds cannot tell it from none"}
@@ -26,6 +29,13 @@ def count_seeds(*chosen):
 def join(words):
     """Joins words: "a", "a and b", "a, b and c"."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def fence(text):
+    """A block of Markdown with the lines of `text`, broken where they would be too long."""
+    lines = [piece for line in text.splitlines() for piece in textwrap.wrap(
+        line, 60, subsequent_indent=" " * (len(line) - len(line.lstrip()) + 4))]
+    return "\n".join(["```", *lines, "```"])
 
 
 def mean(runs):
@@ -47,6 +57,14 @@ def nets_table(series):
             "Mean ± standard deviation over "
             f"{count_seeds(*(series[name] for name in NETS))} seeds, and the mean number of errors "
             "among the 10,000 test images.")
+
+
+def parameter_tables():
+    """Tabulates the parameters of each layer of the main nets, as far as model.py has them."""
+    nets = (("LeNet5", None), ("CustomMLP", None), ("LeNet1998", None), ("LeNetWide", 0.5),
+            ("MLPWide", 0.5))
+    return "\n\n".join("\n".join(model.markdown_table(model.make_net(vars(model)[net], dropout)))
+                       for net, dropout in nets if net in vars(model))
 
 
 def last_line(series):
@@ -112,27 +130,43 @@ def regularisation(series):
             "(`lenet_heavy`).")
 
 
+def judge_dropout(series, held_out):
+    """Judges what dropout adds to the other two: on held-out images, and on the test set.
+
+    Yields (where, found, verdict, words); found: {WITH: runs, WITHOUT: runs}. Nothing if one of the
+    four series is missing.
+    """
+    places = {"held-out training images": (held_out, "-validate"), "the test set": (series, "")}
+    both = [{name: runs[name + suffix] for name in (WITH, WITHOUT) if name + suffix in runs}
+            for runs, suffix in places.values()]
+    if all(len(found) == 2 for found in both):
+        judged = compare.judge_all([compare.measure_difference(found, WITH, WITHOUT)
+                                    for found in both])
+        for where, found, (verdict, words) in zip(places, both, judged, strict=True):
+            yield where, found, verdict, words
+
+
 def dropout(series, held_out):
-    """Says what dropout adds to the other two: on held-out images, which decide, and on the test set."""
-    ours = [{name: found[name + suffix] for name in (WITH, WITHOUT) if name + suffix in found}
-            for found, suffix in ((held_out, "-validate"), (series, ""))]
-    if any(len(found) < 2 for found in ours):
-        return f"(needs runs of {WITH} and {WITHOUT}, with and without --validate)"
-    sets = dict(zip(("held-out training images", "the test set"), ours, strict=True))
-    judged = compare.judge_all([compare.measure_difference(found, WITH, WITHOUT)
-                                for found in sets.values()])
-    lines = []
-    for (where, found), (verdict, _) in zip(sets.items(), judged, strict=True):
+    """Says whether dropout is worth it beside the other two. The held-out images decide."""
+    lines, verdicts = [], []
+    for where, found, verdict, _ in judge_dropout(series, held_out):
         seeds = count_seeds(found[WITH], found[WITHOUT])
         words = {"better": "Dropout helps.", "worse": "Dropout harms.",
                  "undecided": f"{seeds} seeds cannot tell these apart."}[verdict]
         lines.append(f"- On {where}: {mean(found[WITH])} % with dropout, {mean(found[WITHOUT])} % "
                      f"without. {words}")
-    advice = {"better": "So keep dropout.",
-              "worse": "So leave dropout out: `--dropout 0`.",
-              "undecided": "So keep it or leave it out (`--dropout 0`), as you like."}
-    return "\n".join([*lines, "", "Only the held-out images may decide, as everywhere here. "
-                      f"{advice[judged[0][0]]}"])
+        verdicts.append(verdict)
+    if not lines:
+        return NEEDS
+    advice = {"better": "So keep dropout.", "worse": "So leave it out, with `--dropout 0`.",
+              "undecided": "So take it or leave it out (`--dropout 0`)."}[verdicts[0]]
+    return "\n".join([*lines, "", f"Only held-out images may decide such a choice. {advice}"])
+
+
+def dropout_evidence(series, held_out):
+    """Tells the numbers behind `dropout`."""
+    return "\n".join(f"- On {where}: {verdict}, {words}." for where, _, verdict, words
+                     in judge_dropout(series, held_out)) or NEEDS
 
 
 def outcome(held_out, base, name):
