@@ -95,14 +95,15 @@ def comparison(series):
     """Compares LeNet-5 with the MLP in a sentence, and both with LeCun et al. 1998 in a table."""
     ours, theirs = series["lenet"], series["mlp"]
     (verdict, _), = compare.judge_all([compare.measure_difference(series, "lenet", "mlp")])
-    words = {"better": "LeNet-5", "worse": "The MLP", "undecided": "Undecided"}[verdict]
+    words = {"better": "LeNet-5: it", "worse": "The MLP: LeNet-5",
+             "undecided": "Undecided: LeNet-5"}[verdict]
     rows = [["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],
             ["MLP: 300 hidden units there, 59 here (`mlp`)", "95.3", spread(accuracies(theirs))]]
     if "lenet_1998" in series:
         rows.insert(0, ["LeNet-5 as published (`lenet_1998`)",
                         f"{100 - PUBLISHED['lenet_1998'][1]:.2f}",
                         spread(accuracies(series["lenet_1998"]))])
-    return (f"{words}: LeNet-5 reads {mean(ours)} % of the test images right, the MLP "
+    return (f"{words} reads {mean(ours)} % of the test images right, the MLP "
             f"{mean(theirs)} %. That is {mean_errors(ours)} errors against "
             f"{mean_errors(theirs)}.\n\n"
             f"{table(['test accuracy, %', 'LeCun et al. 1998', 'here'], rows)}")
@@ -125,8 +126,8 @@ def regularisation(series):
         return text
     (verdict, _), = compare.judge_all([compare.measure_difference(series, "lenet_heavy", base)])
     words = {"better": "better than", "worse": "worse than", "undecided": "not clearly unlike"}
-    return (f"{text}\n\nStronger is not better. Dropout 0.5 with weight decay 0.01, as often handed "
-            f"in, is {words[verdict]} no regularisation: {mean(series['lenet_heavy'])} % "
+    return (f"{text}\n\nStronger is not better. Dropout 0.5 with weight decay 0.01, as often "
+            f"handed in, is {words[verdict]} no regularisation: {mean(series['lenet_heavy'])} % "
             "(`lenet_heavy`).")
 
 

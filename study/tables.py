@@ -107,10 +107,10 @@ def effects_table(series):
     mean, low, high = effects.find_correlations(series)
     dropout = answers["accuracy"][0]
     return "\n\n".join([*parts, (
-        f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} answers "
-        "(Holm 1979); the intervals are not. The accuracies of two of the eight nets correlate over "
-        f"the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to {high:+.2f}). Any "
-        "effect of dropout on accuracy, on average, is below "
+        f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} "
+        "answers (Holm 1979); the intervals are not. The accuracies of two of the eight nets "
+        f"correlate over the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to "
+        f"{high:+.2f}). Any effect of dropout on accuracy, on average, is below "
         f"{max(abs(dropout.low), abs(dropout.high)):.2f} points.")])
 
 
@@ -242,11 +242,11 @@ def sampling_error(series):
     times = Counter(index for each in sets for index in each)
     by_most = {index for index, count in times.items() if 2 * count > len(sets)}
     return (
-        f"- The best net (`{name}`) reads {accuracy:.2f} % of the 10,000 test images right. For all "
-        f"digits of this kind, that leaves {100 * ends.low:.2f} to {100 * ends.high:.2f} % (95 % "
-        "interval, Wilson).\n"
-        f"- {len(DOUBTFUL_LABELS)} labels of the test set are doubtful: fewer than 3 of 5 reviewers "
-        "kept them (Northcutt et al. 2021). Who reads as those reviewers do scores about "
+        f"- The best net (`{name}`) reads {accuracy:.2f} % of the 10,000 test images right. For "
+        f"all digits of this kind, that leaves {100 * ends.low:.2f} to {100 * ends.high:.2f} % "
+        "(95 % interval, Wilson).\n"
+        f"- {len(DOUBTFUL_LABELS)} labels of the test set are doubtful: fewer than 3 of 5 "
+        "reviewers kept them (Northcutt et al. 2021). Who reads as those reviewers do scores about "
         f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %; more than that is no merit.\n"
         f"- Seed {series[name][0]['seed']} of `{name}` misreads {found} of these "
         f"{len(DOUBTFUL_LABELS)}.\n"

@@ -19,27 +19,28 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     write_series(tmp_path, "lenet_reg-dropout0.0", [0.5], model="lenet_reg")
     series = read(tmp_path)
     text = tables.results_table(series)
-    assert "| `lenet` | 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 | 450.0 |" in text
+    assert ("| LeNet-5 (`lenet`) | 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 |"
+            in text)
     order = [row.split("`")[1] for row in text.splitlines()[2:]]
     assert order == ["lenet", "mlp", "lenet_dropout", "lenet_reg", "lenet_reg-dropout0.0"]
     text = tables.ablation_table(series)
     # Differences of 40 and 42 images: 0.41 ± 12.706 * 0.01414 / sqrt(2).
-    assert ("| `lenet_reg` | 99.53 ± 0.04 | +0.41 | +0.28 to +0.54 | paired, 2 seeds | better |"
-            in text)
+    assert ("| LeNet-5, regularised (`lenet_reg`) | 99.53 ± 0.04 | +0.41 | "
+            "+0.28 to +0.54 (paired, 2 seeds) | better |" in text)
     # The seeds are counted on both sides, not those of the series alone.
-    assert "| `lenet_dropout` | 99.12 ± 0.06 | +0.00 | " in text
-    assert "| Welch, 3 and 2 seeds | undecided |" in text
-    assert "- `lenet_dropout` is undecided against `lenet`: +0.00 points, 95 % interval" in text
+    assert "| LeNet-5 with dropout (`lenet_dropout`) | 99.12 ± 0.06 | +0.00 | " in text
+    assert " (Welch, 3 and 2 seeds) | undecided |" in text
+    assert "- `lenet_dropout` against `lenet` is undecided: p = " in text
     text = tables.paired_tests(series)
     # Their errors are nested here: 90 of the MLP's 200 are LeNet's too, and 110 its alone.
-    assert ("the nets of seed 0: `lenet` alone misreads 0 images, `mlp` alone 110; McNemar's exact "
-            "p = 1.5e-33") in text
+    assert ("Of the nets of seed 0, `lenet` alone misreads 0 images, and `mlp` alone 110: "
+            "p = 1.5e-33 (McNemar's exact test)") in text
     del series["lenet_reg"][1]["errors"][20:]
     text = tables.sampling_error(series)
-    assert "99.53 % of 10,000 images (`lenet_reg`)" in text
+    assert "(`lenet_reg`) reads 99.53 % of the 10,000 test images right" in text
     # Wilson's interval for 9,953 of 10,000: where the distance is 1.96 standard errors.
-    assert "(Wilson) of 99.38 to 99.65 %" in text
-    assert "misreads 0 of the 15. 20 images are misread by more than half of its 2 nets" in text
+    assert "99.38 to 99.65 % (95 % interval, Wilson)" in text
+    assert "misreads 0 of these 15.\n- 20 images are misread by more than half of its 2" in text
     assert "50 by one or more" in text
     # Ten runs of one epoch of 450 seconds.
     assert "on the test set 10 runs, 1.2 hours" in tables.cost(series, {})
@@ -59,18 +60,17 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     text = tables.road_table(read(tmp_path))
     rows = rows_of(text)
     assert [row[0].split("`")[1] for row in rows] == list(accuracy)
-    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88.0 (74 to 102)", "", "", "", ""]
+    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88.0 (74 to 102)", "", "", ""]
     # 88 errors on average, then 99: by Welch, since a seed is missing.
     assert rows[1][1:4] == ["**99.01 ± 0.01** (2)", "99.0 (98 to 100)", "-0.11"]
-    assert rows[1][5] == "Welch, 2 and 3 seeds"
+    assert rows[1][4].endswith(" (Welch, 2 and 3 seeds)")
     # Both seeds gain one image: one of two signs in both has a p of 1/2.
-    assert rows[2][3:] == ["+0.01", "same in every seed", "sign test, 2 seeds", "undecided"]
+    assert rows[2][3:] == ["+0.01", "same in every seed (sign test, 2 seeds)", "undecided"]
     # Differences of 30 and 31 images to the row before: 30.5 ± 12.706 * 0.707 / sqrt(2).
-    assert rows[3][3:] == ["+0.30", "+0.24 to +0.37", "paired, 2 seeds", "better"]
-    assert ("- `lenet_1998_dense` is undecided against `lenet_1998_linear`: +0.01 points, the same "
-            "difference in every seed (sign test, 2 seeds), p = 0.61 (Holm, 3 comparisons); "
-            "about 7 seeds each would") in text
-    assert "- `lenet_1998_linear` is undecided against `lenet_1998`: -0.11 points" in text
+    assert rows[3][3:] == ["+0.30", "+0.24 to +0.37 (paired, 2 seeds)", "better"]
+    assert ("- `lenet_1998_dense` against `lenet_1998_linear` is undecided: p = 0.61 (Holm, 3 "
+            "comparisons); about 7 seeds each would") in text
+    assert "- `lenet_1998_linear` against `lenet_1998` is undecided: p = " in text
     assert text.count("(Holm, 3 comparisons)") == 2
 
 
@@ -130,8 +130,9 @@ def test_calibration_counts_every_log_that_has_it(tmp_path):
         run["history"] = [{"test_loss": loss} for loss in losses]
     rows = rows_of(tables.calibration_table(series, again))
     # (3 + 1) / 100 and (1 + 1) / 100; sure of 97 %, right are 93 % and 97 %.
-    assert rows == [["`lenet`", "0.0400 (1)", "0.0450", "97.00", "95.00", "**3.00 ± 1.41** (2)"],
-                    ["`lenet_reg`", "0.4000 (1)", "0.4000", "", "", ""]]
+    assert rows == [["LeNet-5 (`lenet`)", "0.0400 (1)", "0.0450", "97.00", "95.00",
+                     "**3.00 ± 1.41** (2)"],
+                    ["LeNet-5, regularised (`lenet_reg`)", "0.4000 (1)", "0.4000", "", "", ""]]
 
 
 def test_runs_trained_once_more_are_compared_with_their_own_seeds(tmp_path):
@@ -168,12 +169,16 @@ def test_effects_are_told_with_their_numbers(tmp_path):
                       for seed in range(4)]
         write_series(tmp_path, name, accuracies, model=name.partition("-")[0])
     text = tables.effects_table(read(tmp_path))
-    rows = {row[0]: row[1:] for row in rows_of(text)}
+    accuracy, loss, words = text.split("\n\n")
+    rows = {row[0]: row[1:] for row in rows_of(accuracy)}
+    assert rows.keys() == {row[0] for row in rows_of(loss)}
     assert len(rows) == 11
     # Over the nets with and without augmentation: (30 + 30 + 26 + 26) / 4 images.
     assert rows["weight decay, on average"][0] == "+0.28"
     assert rows["weight decay, on average"][3] == "**helps**"
     assert rows["weight decay x augmentation"][0] == "-0.02"
     assert rows["dropout, on average"][3] == "undecided"
-    assert "Over 4 seeds; every p is corrected for all 22 answers" in text
+    assert "Over 4 seeds. Each p is corrected for all 22 answers" in words
+    low, high = (abs(float(end)) for end in rows["dropout, on average"][1].split(" to "))
+    assert f"on average, is below {max(low, high):.2f} points" in words
     assert "two seeds of each of the eight nets" in tables.effects_table({})
