@@ -11,14 +11,13 @@ Writes these files, and prints their paths:
   <Name>_filters.png                               its first convolution, if the weights are there
   <Name>_bitmaps.png                               what F6 answers, for LeNet-5 as published
   model_comparison.png                             all series: each seed, and the mean
-  samples.png                                      training images, and distortions of them
+  samples.png                                      training images as augmentation distorts them
+  <Name>_samples.png                               the same, for series with other distortions
 "Its net" is that of the finished run with the lowest seed. If a figure cannot be drawn, a line says
 why, and the exit status is 1. The same logs and library versions give the same bytes.
 """
 
 import io
-import math
-import textwrap
 from functools import partial
 from pathlib import Path
 
@@ -27,130 +26,18 @@ from PIL import Image
 
 from dataset import DATA_DIR, DataError, Distortion
 from lab import command, pictures, titles
-from lab.canvas import Figure, FigureCanvasAgg, FuncScale, style
+from lab.canvas import FigureCanvasAgg, style
+from lab.charts import draw_curves, draw_dots
 from lab.command import RunError, make_folder, write_atomically
-from lab.compare import accuracies, finished, finished_series, progress, read_all
-from lab.logs import count_examples, spread
-from lab.pictures import BLUE, GREY, VERMILLION, WIDTH, WORDS
+from lab.compare import accuracies, finished, finished_series, read_all
+from lab.logs import count_examples
+from lab.pictures import WORDS
 from main import DEFAULTS
 
 STYLE = ["default", {  # not the matplotlibrc of the user, which would change the bytes
     "figure.facecolor": "white", "figure.dpi": 150, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#DDDDDD", "axes.spines.top": False, "axes.spines.right": False,
     "axes.titlelocation": "left", "axes.titleweight": "bold"}]
-
-
-def stretch_accuracy(ax, which, low, high):
-    """Stretches an axis of accuracies in percent so that 98 and 99.5 are well apart.
-
-    It becomes logarithmic in the error, plus 0.1 so that 100 % has a place. which: "x" or "y".
-    """
-    def forward(accuracy):
-        return -np.log10(np.maximum(100.1 - accuracy, 1e-6))
-
-    def inverse(stretched):
-        return 100.1 - 10.0 ** -stretched
-
-    ticks = []  # round values come first, others fill the room that is left
-    for tick in (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6,
-                 99.7, 98.8, 98.2, 96, 20, 60, 70, 40, 10):
-        room = min((abs(forward(tick) - forward(other)) for other in ticks), default=math.inf)
-        if low <= tick <= high and room > 0.08 * (forward(high) - forward(low)):
-            ticks.append(tick)
-    ax.set(**{f"{which}scale": FuncScale(None, (forward, inverse)), f"{which}lim": (low, high),
-              f"{which}ticks": ticks})
-    getattr(ax, f"{which}axis").set_major_formatter("{x:g}")
-
-
-def describe(run):
-    """Describes the recipe of a run in words, broken into lines."""
-    recipe = {field: value for field, value in run["recipe"].items()
-              if run["recipe"]["augment"] or field not in Distortion.bounds}
-    words = [f"{recipe.pop('net')}, {run['parameters']:,} parameters"]
-    for field, value in recipe.items():
-        field = field.replace("_", " ")
-        words.append(f"no {field}" if not value else field if value is True else f"{field} {value}")
-    # Spaces within a setting must not break a line.
-    return textwrap.fill(titles.spell(", ".join(word.replace(" ", "\xa0") for word in words)), 110)
-
-
-def draw_curves(title, series, quantity):
-    """Draws the training and test curves of a series. Returns a Figure.
-
-    It shows the mean of the finished runs and their range; if none is finished, the run with the
-    most epochs. The other runs are thin lines. quantity: "accuracy" or "loss".
-    """
-    shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
-    others = [run for run in series if run not in shown]
-    run = shown[0]
-    factor, unit, form = ((100, "%", "{:.2f} %") if quantity == "accuracy"
-                          else (1, "cross entropy, nats", "{:.3g}"))
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    ax = figure.subplots()
-
-    def values(run, column):
-        return factor * np.array([row[f"{column}_{quantity}"] for row in run["history"]])
-
-    handicaps = " and ".join(["distorted images"] * bool(run["recipe"]["augment"])
-                             + ["dropout"] * bool(run["recipe"]["dropout"]))
-    train = f"train (with {handicaps})" if handicaps else "train"
-    for column, label, colour, line in (("train", train, VERMILLION, "--"),
-                                        ("test", run["evaluated_on"], BLUE, "-")):
-        curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
-        epochs = range(1, curves.shape[1] + 1)
-        last = form.format(curves[:, -1].mean())  # summed as in report.py, to round alike
-        ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".", markersize=4,
-                label=f"{label}: {last}")
-        if len(shown) > 1:
-            ax.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour,
-                            alpha=0.25, linewidth=0, label="lowest to highest seed")
-    lowest = curves.min()
-    for other in others:
-        curve = values(other, "test")
-        lowest = min(lowest, curve.min())
-        left_out = ", not in the mean" if run["complete"] else ""
-        ax.plot(range(1, len(curve) + 1), curve, color=GREY, linewidth=1, marker=".", markersize=2,
-                label=f"{run['evaluated_on']}, seed {other['seed']}: {progress(other)}{left_out}")
-    if quantity == "accuracy":
-        # The test curve is shown whole, the training curve may start below. 100 % is not the edge.
-        stretch_accuracy(ax, "y", min(95, 0.99 * lowest), 100.01)
-    else:
-        ax.set_yscale("log")
-    ax.set(title=title, xlabel="epoch", ylabel=f"{quantity} ({unit})")
-    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    seeds = f"seed {run['seed']}" if len(shown) == 1 else f"mean of {len(shown)} seeds"
-    state = "last epoch" if run["complete"] else progress(run)
-    ax.legend(title=f"{state}, {seeds}", alignment="left")
-    figure.supxlabel(describe(run), fontsize=7.5, color=GREY)
-    return figure
-
-
-def draw_dots(panels):
-    """Draws the final accuracies of series: a dot for each seed, the mean and the range.
-
-    panels: [(title, [(label, [finished run, ...]), ...]), ...]. Returns a Figure.
-    """
-    heights = [1.3 + 0.5 * len(rows) for _, rows in panels]  # inches
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
-    axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
-    for ax, (title, rows) in zip(axes, panels, strict=True):
-        names = ("one seed", "mean, lowest to highest seed; on the right mean ± std")
-        for y, (_, series) in enumerate(rows):
-            values = accuracies(series)
-            mean, n = np.mean(values), len(values)
-            ax.plot(values, np.full(n, y + 0.22), "o", color=VERMILLION, alpha=0.6, markersize=4,
-                    markeredgewidth=0, label=names[0] if y == 0 else None)
-            ax.errorbar(mean, y, xerr=[[mean - values.min()], [values.max() - mean]], fmt="D",
-                        color=BLUE, markersize=6, capsize=4, label=names[1] if y == 0 else None)
-            ax.text(1.02, y, f"{spread(values)} %  (n = {n})", va="center",
-                    transform=ax.get_yaxis_transform())
-        low, high = ax.dataLim.intervalx
-        stretch_accuracy(ax, "x", max(low - 0.1 * (100.1 - low), 0), high + 0.1 * (100 - high))
-        ax.set(title=title, xlabel="accuracy after the last epoch (%)",
-               ylim=(len(rows) - 0.4, -0.6))
-        ax.set_yticks(range(len(rows)), [label for label, _ in rows], fontsize=9)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return figure
 
 
 def draw_comparison(series):
@@ -160,10 +47,9 @@ def draw_comparison(series):
                                 key=lambda row: accuracies(row[1]).mean()):
         run = members[0]
         title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
-        # Long names continue on a second line.
-        words = textwrap.fill(name.replace("-", " -"), 48).replace(" -", "-")
         panels.setdefault((title, str(run["data"])), []).append(
-            (f"{words}\n{run['parameters']:,} parameters", members))
+            (f"{titles.wrap(titles.find_title(name), 48)}\n{run['parameters']:,} parameters",
+             members))
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
@@ -181,7 +67,7 @@ def list_figures(everything, weight_dirs, data_dir):
     """
     stems = titles.name_files(everything)
     for name, series in everything.items():
-        stem, title = stems[name], titles.spell(stems[name])
+        stem, title = stems[name], titles.find_title(name)
         for quantity in ("accuracy", "loss"):
             yield f"{stem}_{quantity}_plot.png", partial(draw_curves, title, series, quantity)
         for run in finished(series)[:1]:
@@ -192,12 +78,16 @@ def list_figures(everything, weight_dirs, data_dir):
                                ("bitmaps", partial(draw_net, pictures.draw_bitmaps, paths))):
                 yield f"{stem}_{kind}.png", partial(draw, title, run, data_dir)
     if done := finished_series(everything):
-        yield "model_comparison.png", partial(
-            draw_comparison, {titles.spell(stems[name]): series for name, series in done.items()})
-    augmented = [run["recipe"] for series in everything.values() for run in series
-                 if run["recipe"]["augment"]]
-    yield "samples.png", partial(
-        pictures.draw_samples, everything, data_dir, [*augmented, DEFAULTS][0])
+        yield "model_comparison.png", partial(draw_comparison, done)
+    alike = {}  # the series that are trained on the same images, distorted in the same way
+    for name, (run, *_) in everything.items():
+        if run["recipe"]["augment"]:
+            bounds = [run["recipe"][bound] for bound in Distortion.bounds]
+            alike.setdefault(str((bounds, run["data"]["train"])), []).append(name)
+    for number, names in enumerate(sorted(alike.values(), key=len, reverse=True)):
+        yield f"{stems[names[0]]}_samples.png" if number else "samples.png", partial(
+            pictures.draw_samples, {name: everything[name] for name in names}, data_dir,
+            everything[names[0]][0]["recipe"])
 
 
 def save(figure, path):

@@ -9,13 +9,18 @@ lab/compare.py explains the statistics.
 """
 
 import re
+import textwrap
+from collections import Counter
 from pathlib import Path
 
+from dataset import Distortion
 from lab import command, compare
 from lab.command import RunError
+from lab.identity import describe_setting, find_differences
 from lab.logs import count_examples, spread
 from main import DEFAULTS
 
+SETTINGS_WIDTH = 60  # characters of the column that tells the settings of a series
 
 def find_plain(found):
     """Finds for each series in `found` the one of which it is a variation, if any: {name: name}.
@@ -35,6 +40,50 @@ def find_plain(found):
     return plain
 
 
+def find_settings(found):
+    """Finds the settings that tell the series in `found` apart: {name: {field: words}}.
+
+    Every series has every setting in which two of them differ, such as "lr 0.05" or "no augment".
+    Series that differ in nothing but the code have "code" there. The class of the net counts only
+    where series of one model differ in it, since the name has the model.
+    """
+    runs = {name: series[0] for name, series in found.items()}
+    first, *others = runs.values()
+    differing = set().union(*(find_differences(run, first) for run in others))
+    nets = {(run["model"], run["recipe"]["net"]) for run in runs.values()}
+    if len(nets) == len({run["model"] for run in runs.values()}):
+        differing.discard("net")
+    fields = [field for field in dict.fromkeys(field for run in runs.values()
+                                               for field in run["recipe"]) if field in differing]
+    settings = {name: {field: describe_setting(field, run["recipe"].get(field)) for field in fields
+                       if run["recipe"]["augment"] or field not in Distortion.bounds}
+                for name, run in runs.items()}
+    alike = {}
+    for name, run in runs.items():
+        what = settings[name], run["model"], run["evaluated_on"], run["data"]
+        alike.setdefault(str(what), []).append(name)
+    for base, *names in alike.values():
+        if any(find_differences(runs[name], runs[base]) for name in names):
+            for name in (base, *names):
+                settings[name]["code"] = "code"
+    return settings
+
+
+def shorten(settings):
+    """Leaves out what most series share, if one of the lists of `find_settings` is too long.
+
+    Returns {name: words}, and a line that tells what was left out, or "".
+    """
+    usual = {}
+    if any(len(", ".join(ours.values())) > SETTINGS_WIDTH for ours in settings.values()):
+        fields = dict.fromkeys(field for ours in settings.values() for field in ours)
+        usual = {field: Counter(ours[field] for ours in settings.values() if field in ours)
+                 .most_common(1)[0][0] for field in fields if field != "code"}
+    line = f"Unless a row tells others: {', '.join(usual.values())}." if usual else ""
+    return {name: ", ".join(words for field, words in ours.items() if usual.get(field) != words)
+            for name, ours in settings.items()}, line
+
+
 def overview(everything):
     """Tabulates every series that has a finished run, and lists the unfinished runs below, as text.
 
@@ -45,17 +94,22 @@ def overview(everything):
     differences = {name: compare.measure_difference(found, name, base)
                    for name, base in plain.items()}
     verdicts = dict(zip(plain, compare.judge_all(differences.values()), strict=True))
-    rows = [["series", "n", "accuracy, %", "errors, mean (min to max)", "epochs",
+    settings, usual = shorten(find_settings(found)) if found else ({}, "")
+    rows = [["series", "n", "accuracy, %", "errors, mean (min to max)", "settings that differ",
              "difference in points (95 % interval)"]] if found else []
     for name, series in found.items():
         against = compare.relate(verdicts[name][0], plain[name]) if name in plain else ""
         if difference := differences.get(name):
             against += f": {difference.mean:+.2f} ({difference.interval}), {difference.test}"
-        rows.append([name, str(len(series)), spread(compare.accuracies(series)),
-                     f"{compare.extent(series)} of {count_examples(series[0]):,}",
-                     str(series[0]["recipe"]["epochs"]), against])
+        row = [name, str(len(series)), spread(compare.accuracies(series)),
+               f"{compare.extent(series)} of {count_examples(series[0]):,}"]
+        first, *others = textwrap.wrap(settings[name], SETTINGS_WIDTH) or [""]
+        rows += [[*row, first, against], *([*[""] * len(row), line, ""] for line in others)]
+    if not any(settings.values()):
+        rows = [[*row[:4], row[5]] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines += [usual] if usual else []
     if sum(map(bool, differences.values())) > 1:
         lines.append("The verdicts are corrected for their number (Holm), the intervals are not.")
     lines += [f"unfinished: {name}-seed{run['seed']}, {compare.progress(run)}, "

@@ -17,6 +17,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.patches import Rectangle
 from matplotlib.scale import FuncScale
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
-__all__ = ["Figure", "FigureCanvasAgg", "FontProperties", "FuncScale", "Rectangle", "Text",
-           "findfont", "fontManager", "get_font", "style"]
+__all__ = ["Figure", "FigureCanvasAgg", "FontProperties", "FuncScale", "MaxNLocator", "Rectangle",
+           "Text", "findfont", "fontManager", "get_font", "style"]

@@ -75,11 +75,15 @@ def error_counts(series):
     return np.array([count_errors(run["final"], count_examples(run)) for run in series])
 
 
+def mean_errors(series):
+    """The mean number of errors, in words: "90", or "1,316.5"."""
+    return f"{error_counts(series).mean():,.1f}".removesuffix(".0")
+
+
 def extent(series):
-    """The mean, the lowest and the highest number of errors, in words; of one run, its number."""
-    counts = error_counts(series)
-    several = f"{counts.mean():.1f} ({counts.min()} to {counts.max()})"
-    return several if len(counts) > 1 else str(counts[0])
+    """The mean, the lowest and the highest number of errors, in words: "78.7 (66 to 90)"."""
+    low, high = error_counts(series).min(), error_counts(series).max()
+    return mean_errors(series) + (f" ({low:,} to {high:,})" if low < high else "")
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,7 @@ def relate(verdict, base):
 def summarise(name, series):
     """The accuracy and the errors of a series, as one line."""
     return (f"{name}: {spread(accuracies(series))} %, errors of {count_examples(series[0]):,}: "
-            f"{extent(series)}, {len(series)} seed(s)")
+            f"{extent(series)}, {len(series)} seed{'s' if len(series) > 1 else ''}")
 
 
 def locate(name, log_dir):

@@ -43,10 +43,27 @@ def find_differences(theirs, ours):
     return found if same_code else {**found, "probe": tuple(probes)}
 
 
+def describe_value(value):
+    """A setting of a recipe in words: "0.1", "12" for 12.0, "none", "yes" or "no"."""
+    words = {"None": "none", "True": "yes", "False": "no"}
+    return words.get(str(value)) or str(value).removesuffix(".0")
+
+
+def describe_setting(field, value):
+    """A field of a recipe and its value, in words: "weight decay 0.0005", "augment", "no bf16"."""
+    words = field.replace("_", " ")
+    if value is None or isinstance(value, bool):
+        return words if value else f"no {words}"
+    return f"{words} {describe_value(value)}"
+
+
 def describe_differences(differences):
-    """What `find_differences` found, in words."""
-    return ", ".join("the code" if key == "probe" else f"{key} ({their} and {our})"
-                     for key, (their, our) in differences.items())
+    """What `find_differences` found, in words: "lr (0.05 and 0.1), the training images"."""
+    named = {"probe": "the code", "train": "the training images", "test": "the test images",
+             "validation": "the held-out images"}
+    return ", ".join(named.get(key) or
+                     f"{key.replace('_', ' ')} ({' and '.join(map(describe_value, pair))})"
+                     for key, pair in differences.items())
 
 
 def explain_refusal(name, differences):

@@ -18,6 +18,7 @@ from lab.canvas import Figure, Rectangle
 from lab.checkpoints import blaming, build_net, read_checkpoint
 from lab.command import RunError
 from lab.identity import find_differences
+from lab.titles import find_title, wrap
 
 # Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
@@ -49,6 +50,12 @@ def measured_images(run, data_dir):
     return (hold_out(dataset, dataset)[1] if held_out else dataset)[:]
 
 
+def count_errors(count, run, measured):
+    """So many errors of the images measured, in words."""
+    errors = "error" if count == 1 else "errors"
+    return f"{count:,} {errors} of {len(measured):,} {WORDS[run['evaluated_on']]}"
+
+
 def make_mosaic(columns, rows, caption):
     """Makes a Figure and its Axes: a sheet of columns x rows unit squares, y downwards."""
     head = 0.25 + 0.2 * caption.count("\n")  # inches
@@ -70,19 +77,25 @@ def show_image(ax, image, x, y, limit=None):
 def draw_samples(series, data_dir, recipe):
     """Draws the first training image of each class beside six distortions of it. Returns a Figure.
 
-    series: {name: [run, ...]}; recipe: has the bounds of the distortion.
+    series: {name: [run, ...]}, those trained on such distortions. recipe: has their bounds.
     Returns None if no series was trained on the images in `data_dir`.
     """
     dataset, fingerprint = read_images(data_dir, train=True)
     if all(members[0]["data"]["train"] != fingerprint for members in series.values()):
         return None
     distortion = Distortion(*(recipe[bound] for bound in Distortion.bounds))
+    names = [find_title(name) for name in series]
+    if len(names) > 4:
+        names[3:] = [f"{len(names) - 3} more"]
+    seen_by = " and ".join(filter(None, ["; ".join(names[:-1]), names[-1]]))
+    bounds = (f"rotation ± {recipe['rotation']:g}°, translation ± {recipe['translation']:g} "
+              f"pixels, scaling ± {100 * recipe['scaling']:g} %, shear ± {recipe['shear']:g}°")
+    bounds += f", thickening up to {recipe['thickening']:g}" if recipe["thickening"] else ""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        figure, ax = make_mosaic(15, 5, (
-            "Training images, each beside what the net sees of it in six epochs: within rotation "
-            f"± {recipe['rotation']:g}°,\ntranslation ± {recipe['translation']:g} pixels, scaling "
-            f"± {100 * recipe['scaling']:g} %, shear ± {recipe['shear']:g}°"))
+        figure, ax = make_mosaic(15, 5, "\n".join((
+            "Training images, each beside what augmentation makes of it in six epochs.",
+            f"At random within {bounds}.", wrap(f"Trained on them: {seen_by}.", 110))))
         for digit in range(CLASSES):
             x, y = 7.8 * (digit // 5), digit % 5
             image = dataset.images[dataset.labels == digit][:1]
@@ -116,8 +129,8 @@ def draw_confusion(name, run, data_dir):
             dark = label != prediction and count > 0.6 * errors.max()
             ax.text(prediction, label, f"{count:,}", ha="center", va="center", color=(
                 GREY if label == prediction else "white" if dark else "black"))
-    ax.set(title=f"{name}, seed {run['seed']}: {errors.sum()} errors of {len(labels):,} "
-                 f"{WORDS[run['evaluated_on']]}",
+    ax.set(title=f"{wrap(name, 50)}, seed {run['seed']}\n"
+                 f"{count_errors(errors.sum(), run, labels)}",
            xlabel="prediction", ylabel="label", xticks=range(CLASSES), yticks=range(CLASSES))
     return figure
 
@@ -134,10 +147,9 @@ def draw_misclassified(name, run, data_dir):
     rows = max(1, -(-len(shown) // columns))
     reviewed = run["data"].get("test") == MNIST_TEST
     figure, ax = make_mosaic(columns, rows * pitch / cell, (
-        f"{name}, seed {run['seed']}: {len(errors)} errors of {len(images):,} "
-        f"{WORDS[run['evaluated_on']]}"
-        f"{f', the first {MAX_GALLERY}' if len(errors) > MAX_GALLERY else ''}. Label → prediction, "
-        "its probability, index."
+        f"{wrap(name, 80)}, seed {run['seed']}: {count_errors(len(errors), run, images)}"
+        f"{f', the surest {MAX_GALLERY}' if len(errors) > MAX_GALLERY else ''}.\n"
+        "Below each: label → what the net reads, and how sure it is; then the index of the image."
         + "\nFramed: fewer than 3 of 5 reviewers kept the label (Northcutt et al. 2021)" * reviewed
     ))
     # A single picture of all images: to draw hundreds of small ones takes seconds.
@@ -147,7 +159,7 @@ def draw_misclassified(name, run, data_dir):
         top, left = row * pitch + 2, column * cell + 2
         sheet[top:top + SIDE, left:left + SIDE] = images[index, 0].numpy()
         ax.text(column + 0.5, (top + SIDE) / cell + 0.04,
-                f"{label} → {prediction}, {100 * probability:.1f} %\n{index}",
+                f"{label} → {prediction}, {100 * probability:.0f} %\n{index}",
                 ha="center", va="top", fontsize=8)
         if reviewed and index in DOUBTFUL_LABELS:
             ax.add_patch(Rectangle((left / cell, top / cell), SIDE / cell, SIDE / cell, fill=False,
@@ -190,17 +202,18 @@ def draw_filters(name, run, net, data_dir):
     with torch.inference_mode():
         inputs = Transform(net.image_size)(images[:1])  # (1, 1, side, side)
         net(inputs)
-    rows = {"kernels": kernels, "feature maps": seen["maps"]}
+    rows = {"filters": kernels, "what they make\nof the image": seen["maps"]}
     if "pooled" in seen:
-        rows["to the second"] = seen["pooled"]
-    figure, ax = make_mosaic(2 + len(kernels), len(rows), (
-        f"The first layer of {name}, seed {run['seed']}. Purple is above zero, orange below; each "
-        "row has its own scale"))
-    show_image(ax, inputs[0, 0], 1, 0)
+        rows["what the next\nconvolution gets"] = seen["pooled"]
+    figure, ax = make_mosaic(2.4 + len(kernels), len(rows), (
+        f"{wrap(name, 80)}, seed {run['seed']}: the filters of the first convolution, and their "
+        "work.\nPurple is above zero, orange below; each row has its own scale."))
+    ax.text(1.8, 0.94, "the image\n\N{DOWNWARDS ARROW}", ha="center", va="bottom")
+    show_image(ax, inputs[0, 0], 1.3, 1)
     for y, (words, row) in enumerate(rows.items()):
         ax.text(0.04, y + 0.5, f"{words}\n{row.shape[1]} x {row.shape[2]}", va="center")
         for x, square in enumerate(row[:MAX_MAPS]):
-            show_image(ax, square, x + 2, y, row.abs().max())
+            show_image(ax, square, x + 2.4, y, row.abs().max())
     return figure
 
 
@@ -219,12 +232,14 @@ def draw_bitmaps(name, run, net, data_dir):
     with torch.inference_mode():
         distances = -net(Transform(net.image_size)(images[firsts]))  # (digits, 10)
     figure, ax = make_mosaic(2 + CLASSES, 3.6, (
-        f"What F6 of {name}, seed {run['seed']}, answers for the first digit of each class among "
-        f"the {WORDS[run['evaluated_on']]}.\nPurple is above zero, orange below. "
-        "Last row: squared distances"))
+        f"{wrap(name, 80)}, seed {run['seed']}: the first digit of each class among the "
+        f"{WORDS[run['evaluated_on']]}.\n"
+        "The net answers with 84 numbers, and reads the digit whose bitmap is nearest to them.\n"
+        "In a bitmap, purple is 1 and orange -1; an answer may be anything from -1.7 to 1.7."))
     for y, words in enumerate(("bitmap\n12 x 7", "digit", "answer of F6\n84 units")):
         ax.text(0.04, y + 0.5, words, va="center")
-    ax.text(0.04, 3.3, "to its own bitmap,\nto the nearest other", va="center", fontsize=8)
+    ax.text(0.04, 3.3, "squared distance to\nthe right bitmap, and\nto the nearest other",
+            va="center", fontsize=8)
     for x, (first, answer, distance) in enumerate(
             zip(firsts, seen["answers"], distances, strict=True), start=2):
         image, label = images[first], labels[first].item()
@@ -234,6 +249,6 @@ def draw_bitmaps(name, run, net, data_dir):
             square = F.pad(units.view(12, 7), (3, 3, 0, 1), value=math.nan)
             show_image(ax, square, x, y, 1.7159)
         other = min(set(range(CLASSES)) - {label}, key=distance.__getitem__)
-        ax.text(x + 0.5, 3.3, f"{label}: {distance[label]:.1f}\n{other}: {distance[other]:.1f}",
-                ha="center", va="center", fontsize=8)
+        words = (f"to {each}: {distance[each]:.1f}" for each in (label, other))
+        ax.text(x + 0.5, 3.3, "\n".join(words), ha="center", va="center", fontsize=8)
     return figure

@@ -3,12 +3,39 @@
 from functools import partial
 
 from lab.canvas import Figure
+from lab.charts import draw_dots
 from lab.compare import LEVEL
 from lab.pictures import BLUE, GREY, WIDTH
-from lab.titles import NAMES
-from plot import draw_dots
+from lab.titles import find_title
 from study import effects
-from study.tables import ABLATION, ROAD
+from study.tables import ABLATION, PUBLISHED, ROAD
+
+OVERVIEW = ("lenet", "mlp", "lenet_reg")
+REGULARISATION = ("lenet", "lenet_dropout", "lenet_decay", "lenet_augment", "lenet_reg")
+SMALL = 6.0  # inches: readable on a phone, too
+
+
+def draw_overview(series):
+    """Draws the three nets of the assignment, and what LeNet-5 reached in 1998. A Figure."""
+    rows = [(f"{find_title(name)}\n{series[name][0]['parameters']:,} parameters", series[name])
+            for name in OVERVIEW]
+    published = 100 - PUBLISHED["lenet_1998"][1]
+    figure = draw_dots([("Accuracy on MNIST's 10,000 test images", rows)], SMALL, stretched=False)
+    ax = figure.axes[0]
+    ax.axvline(published, color=GREY, linestyle=":")
+    ax.annotate(f"LeNet-5 in 1998\n(LeCun et al.):\n{published:.2f} %", (published, 1), (-6, 0),
+                textcoords="offset points", ha="right", va="center", fontsize=9, color=GREY,
+                bbox={"color": "white", "pad": 1})
+    return figure
+
+
+def draw_regularisation(series):
+    """Draws LeNet-5 without regularisation, with each part of it alone, and with all. A Figure."""
+    def words(name):
+        return find_title(name) + "\n(all three)" * (name == REGULARISATION[-1])
+
+    return draw_dots([("What regularisation does to LeNet-5", [
+        (words(name), series[name]) for name in REGULARISATION])], SMALL, stretched=False)
 
 
 def draw_ablation(series):
@@ -20,34 +47,40 @@ def draw_ablation(series):
             ("augmented", recipe["augment"]), ("thickened", recipe["thickening"]))
             if holds) or "no regularisation"
 
-    rows = [(f"{NAMES.get(name, name)}, {series[name][0]['recipe']['epochs']} epochs\n"
+    rows = [(f"{find_title(name)}\n{series[name][0]['recipe']['epochs']} epochs, "
              f"{parts(series[name][0]['recipe'])}", series[name])
             for name in ABLATION if name in series]
     return draw_dots([("What regularisation does to LeNet-5", rows)])
 
 
-def draw_effects(answers):
-    """Draws the answers of `effects.answer`, each with its 95 % interval. A Figure."""
-    figure = Figure(figsize=(WIDTH, 4.6), layout="constrained")
+def draw_effects(answers, questions):
+    """Draws the answers of `effects.answer` to `questions`, with their 95 % intervals. A Figure.
+
+    Right is better in every panel.
+    """
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(questions)), layout="constrained")
     axes = figure.subplots(1, len(answers), sharey=True)
     for ax, (measure, rows) in zip(axes, answers.items(), strict=True):
         unit, _, more_is_better = effects.MEASURES[measure]
+        rows = [effect for effect in rows if effect.question in questions]
         ax.axvline(0, color=GREY, linewidth=1)
         for y, effect in enumerate(rows):
             sure = effect.verdict != "undecided"
             ax.errorbar(effect.mean, y, xerr=(effect.high - effect.low) / 2, fmt="o", capsize=3,
                         color=BLUE if sure else GREY, markerfacecolor=BLUE if sure else "white")
-        ax.set(title=f"{measure.capitalize()}, {unit}", ylim=(len(rows) - 0.5, -0.5),
-               xlabel=f"{'better' if more_is_better else 'worse'} \N{RIGHTWARDS ARROW}")
+        ax.set(title=f"Change in {measure}, {unit}", ylim=(len(rows) - 0.5, -0.5),
+               xlabel="better \N{RIGHTWARDS ARROW}")
+        if not more_is_better:
+            ax.invert_xaxis()
         ax.set_yticks(range(len(rows)), [effect.question for effect in rows])
-    figure.supxlabel("Mean and 95 % interval; filled where p, corrected for all of them, is below "
-                     f"{LEVEL:g}", fontsize=8, color=GREY)
+    figure.supxlabel("Mean and 95 % interval; filled where the effect is beyond chance (p below "
+                     f"{LEVEL:g}, corrected for the number of questions)", fontsize=9, color=GREY)
     return figure
 
 
 def draw_road(names, series):
     """Draws the series `names` of ROAD, from LeNet-5 as published to today's. A Figure."""
-    rows = [(f"{NAMES[name]}\n{ROAD[name]}", series[name]) for name in names]
+    rows = [(f"{find_title(name)}\n{ROAD[name]}", series[name]) for name in names]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
 
 
@@ -56,10 +89,16 @@ def list_figures(series):
 
     series: {name: [finished run, ...]}. A figure whose series are missing is left out.
     """
+    if series.keys() >= set(OVERVIEW):
+        yield "overview.png", partial(draw_overview, series)
+    if series.keys() >= set(REGULARISATION):
+        yield "regularisation.png", partial(draw_regularisation, series)
     if len(series.keys() & set(ABLATION)) > 1:
         yield "ablation.png", partial(draw_ablation, series)
     if answers := effects.answer(series):
-        yield "effects.png", partial(draw_effects, answers)
+        every = [*effects.list_questions()]
+        yield "effects.png", partial(draw_effects, answers, every)
+        yield "effects_main.png", partial(draw_effects, answers, [*every[:3], every[-1]])
     road = [name for name in ROAD if name in series]
     if len(road) > 1 and "1998" in road[0]:  # ablation.png shows the rest of it
         yield "road.png", partial(draw_road, road, series)

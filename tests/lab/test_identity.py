@@ -425,7 +425,7 @@ def test_field_that_was_removed_counts_where_the_code_does_not_do_as_it_said(
     rewrite(path, lambda summary: summary.pop("probe"))
     capsys.readouterr()
     assert train() == 1
-    assert "was trained with other settings: smoothing (0.1 and None)" in capsys.readouterr().err
+    assert "was trained with other settings: smoothing (0.1 and none)" in capsys.readouterr().err
 
 
 def test_the_reports_runs_count_as_they_are(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from made_up import legend_labels, read, read_dots, texts, write_curves
 
-import plot
+from lab import charts
 from lab.compare import accuracies
 from study import effects, figures
 
@@ -101,6 +101,6 @@ def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
 
 def test_legends_of_the_report_say_what_its_tables_say():
     for name, series in read(ROOT / "logs/report").items():
-        figure = plot.draw_curves(name, series, "accuracy")
+        figure = charts.draw_curves(name, series, "accuracy")
         test = next(label for label in legend_labels(figure) if label.startswith("test"))
         assert test == f"test: {accuracies(series).mean():.2f} %", name
