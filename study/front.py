@@ -7,12 +7,12 @@ import textwrap
 
 import model
 from lab import compare
-from lab.compare import accuracies, error_counts
+from lab.compare import accuracies, mean_errors
 from lab.jobs import describe
 from lab.logs import spread
-from study.tables import PUBLISHED, table
+from study.tables import PUBLISHED, label, table
 
-NETS = {"lenet": "LeNet-5", "mlp": "CustomMLP", "lenet_reg": "LeNet-5, regularised"}
+NETS = ("lenet", "mlp", "lenet_reg")
 PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight decay",
          "lenet_augment": "augmentation", "lenet_reg": "all three together"}
 NEEDS = "(needs lenet_reg with and without dropout, on the test set and on held-out images)"
@@ -43,16 +43,11 @@ def mean(runs):
     return f"{accuracies(runs).mean():.2f}"
 
 
-def mean_errors(runs):
-    """The mean number of images that the runs of a series misread, as text."""
-    return f"{error_counts(runs).mean():.1f}"
-
-
 def nets_table(series):
     """Tabulates the three nets of the task."""
-    rows = [[f"{words} (`{name}`)", f"{series[name][0]['parameters']:,}",
+    rows = [[label(name), f"{series[name][0]['parameters']:,}",
              f"**{spread(accuracies(series[name]))}**", mean_errors(series[name])]
-            for name, words in NETS.items()]
+            for name in NETS]
     return (f"{table(['net', 'parameters', 'accuracy, %', 'errors'], rows)}\n\n"
             "Mean ± standard deviation over "
             f"{count_seeds(*(series[name] for name in NETS))} seeds, and the mean number of errors "
@@ -74,21 +69,21 @@ def last_line(series):
             f"{describe([first])}`. Another machine may come to a few errors more or fewer.")
 
 
-def count_parameters(words, net):
-    """Tabulates how the parameters of a net's layers are counted: a weight each, and the bias."""
-    rows = []
+def count_parameters(net):
+    """How the parameters of each layer are counted, and their sum: {layer: text}."""
+    cells = {}
     for name, layer in net.named_children():
         one = " x ".join(f"{size:,}" for size in layer.weight.shape[1:])
         count = sum(each.numel() for each in layer.parameters())
-        rows.append([f"`{name}`", f"({one} + 1) x {len(layer.bias)} = {count:,}"])
-    total = sum(each.numel() for each in net.parameters())
-    return table([words, "(inputs + bias) x outputs"], [*rows, ["all", f"**{total:,}**"]])
+        cells[f"`{name}`"] = f"({one} + 1) x {len(layer.bias)} = {count:,}"
+    return {**cells, "all": f"**{sum(each.numel() for each in net.parameters()):,}**"}
 
 
 def arithmetic():
-    """Tabulates LeNet-5 and the MLP."""
-    return "\n\n".join(count_parameters(words, net()) for words, net in (
-        ("LeNet-5", model.LeNet5), ("CustomMLP", model.CustomMLP)))
+    """Tabulates how the parameters of LeNet-5 and the MLP are counted."""
+    lenet, mlp = count_parameters(model.LeNet5()), count_parameters(model.CustomMLP())
+    return table(["layer", "LeNet-5", "CustomMLP"],
+                 [[layer, cell, mlp.get(layer, "")] for layer, cell in lenet.items()])
 
 
 def comparison(series):
