@@ -17,13 +17,15 @@ PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight dec
          "lenet_augment": "augmentation", "lenet_reg": "all three together"}
 NEEDS = "(needs lenet_reg with and without dropout, on the test set and on held-out images)"
 WITH, WITHOUT = "lenet_reg", "lenet_reg-dropout0.0"
-VERDICTS = {"better": "better than none", "worse": "worse than none",
-            "undecided": "the seeds cannot tell it from none"}
+VERDICTS = {"better": "Better than none", "worse": "Worse than none",
+            "undecided": "Too close to none to tell"}
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 def count_seeds(*chosen):
-    """How many seeds each of several series has, in words: "10", or "10 and 2"."""
-    return join(sorted({str(len(runs)) for runs in chosen}, key=int))
+    """How many seeds each of several series has, in words: "ten seeds", "two and 12 seeds"."""
+    counts = sorted({len(runs) for runs in chosen})
+    return join([NUMBERS[n] if n < len(NUMBERS) else str(n) for n in counts]) + " seeds"
 
 
 def join(words):
@@ -48,10 +50,10 @@ def nets_table(series):
     rows = [[label(name), f"{series[name][0]['parameters']:,}",
              f"**{spread(accuracies(series[name]))}**", mean_errors(series[name])]
             for name in NETS]
-    return (f"{table(['net', 'parameters', 'accuracy, %', 'errors'], rows)}\n\n"
+    return (f"{table(['net', 'para&shy;meters', 'accu&shy;racy, %', 'errors'], rows)}\n\n"
             "Mean ± standard deviation over "
-            f"{count_seeds(*(series[name] for name in NETS))} seeds, and the mean number of errors "
-            "among the 10,000 test images.")
+            f"{count_seeds(*(series[name] for name in NETS))}, and the mean number of errors among "
+            "the 10,000 test images.")
 
 
 def parameter_tables():
@@ -112,9 +114,9 @@ def regularisation(series):
     gains = ["", *(f"{difference.mean:+.2f}" if difference else "" for difference in differences)]
     rows = [[PARTS[name], spread(accuracies(series[name])), mean_errors(series[name]), gain]
             for name, gain in zip([base, *others], gains, strict=True)]
-    text = table(["regularisation", "accuracy, %", "errors", "gain, points"], rows) + "\n\n"
-    text += " ".join(
-        f"{join(which).capitalize()}: {words}."
+    text = table(["regular&shy;isation", "accu&shy;racy, %", "errors", "gain, points"], rows)
+    text += "\n\n" + " ".join(
+        f"{words}: {join(which)}."
         for verdict, words in VERDICTS.items() if (which := [
             PARTS[name] for name, each in zip(others, verdicts, strict=True) if each == verdict]))
     if "lenet_heavy" not in series:
@@ -148,7 +150,7 @@ def dropout(series, held_out):
     for where, found, verdict, _ in judge_dropout(series, held_out):
         seeds = count_seeds(found[WITH], found[WITHOUT])
         words = {"better": "Dropout helps.", "worse": "Dropout harms.",
-                 "undecided": f"{seeds} seeds cannot tell these apart."}[verdict]
+                 "undecided": f"{seeds.capitalize()} cannot tell these apart."}[verdict]
         lines.append(f"- On {where}: {mean(found[WITH])} % with dropout, {mean(found[WITHOUT])} % "
                      f"without. {words}")
         verdicts.append(verdict)
@@ -169,13 +171,13 @@ def outcome(held_out, base, name):
     """Says in plain words how two series of held-out runs compare."""
     difference = compare.measure_difference(held_out, name, base)
     ours, theirs = held_out[name], held_out[base]
-    words = f"{mean(theirs)} % with a rate of {theirs[0]['recipe']['lr']:g}, and {mean(ours)} % " \
-            f"with {ours[0]['recipe']['lr']:g}"
+    words = (f"The MLP reaches {mean(theirs)} % with a rate of {theirs[0]['recipe']['lr']:g}, and "
+             f"{mean(ours)} % with {ours[0]['recipe']['lr']:g}")
     if difference is None:
         return f"{words}. Nothing can be said of the difference."
     (verdict, _), = compare.judge_all([difference])
     if verdict != "undecided":
         return f"{words}: that is {verdict}, by {abs(difference.mean):.2f} points."
     more = compare.seeds_to_decide(difference, 1)
-    return (f"{words}. {count_seeds(ours, theirs)} seeds cannot tell whether that difference is "
-            f"real; {f'about {more}' if more else f'more than {compare.MANY:,}'} would.")
+    return (f"{words}. {count_seeds(ours, theirs).capitalize()} cannot tell whether that difference "
+            f"is real; {f'about {more}' if more else f'more than {compare.MANY:,}'} would.")

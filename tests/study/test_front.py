@@ -29,7 +29,7 @@ def test_nets_are_told_with_errors_and_seeds(tmp_path):
     text = front.nets_table(read(tmp_path))
     assert "| LeNet-5 (`lenet`) | 61,706 | **99.01 ± 0.01** | 99 |" in text
     assert "| LeNet-5, regularised (`lenet_reg`) | 61,706 | **99.53 ± 0.04** | 47 |" in text
-    assert "over 2 seeds" in text
+    assert "over two seeds" in text
 
 
 def test_the_last_line_is_that_of_main_py(tmp_path):
@@ -62,7 +62,8 @@ def test_each_technique_is_judged_against_none(tmp_path):
     text = front.regularisation(read(tmp_path))
     assert "| none | 99.01 ± 0.01 | 99 |  |" in text
     assert "| weight decay | 99.21 ± 0.01 | 79 | +0.20 |" in text
-    assert "Weight decay and augmentation: better than none. Dropout: the seeds cannot" in text
+    assert ("Better than none: weight decay and augmentation. Too close to none to tell: dropout."
+            in text)
     assert "lenet_heavy" not in text
     write_series(tmp_path, "lenet_heavy", [0.95, 0.9502, 0.9501], RECIPES["lenet_heavy"])
     assert "is worse than no regularisation: 95.01 %" in front.regularisation(read(tmp_path))
@@ -71,9 +72,9 @@ def test_each_technique_is_judged_against_none(tmp_path):
 @pytest.mark.parametrize(("held_out", "verdict", "advice"), [
     ([0.9951, 0.9952, 0.9953], "Dropout helps.", "So keep dropout."),
     ([0.9911, 0.9912, 0.9913], "Dropout harms.", "So leave it out, with `--dropout 0`."),
-    ([0.9931, 0.9932, 0.9933], "3 seeds cannot tell these apart.",
+    ([0.9931, 0.9932, 0.9933], "Three seeds cannot tell these apart.",
      "So take it or leave it out (`--dropout 0`)."),
-    ([0.9931, 0.9932], "2 and 3 seeds cannot tell these apart.", "So take it or leave")])
+    ([0.9931, 0.9932], "Two and three seeds cannot tell these apart.", "So take it or leave")])
 def test_the_held_out_images_decide_about_dropout(tmp_path, held_out, verdict, advice):
     """On the test set it harms, and that decides nothing."""
     recipe = RECIPES["lenet_reg"]
@@ -98,7 +99,7 @@ def test_the_held_out_images_decide_about_dropout(tmp_path, held_out, verdict, a
 @pytest.mark.parametrize(("values", "words"), [
     ([0.975, 0.9752, 0.9751],
      "98.01 % with a rate of 0.05, and 97.51 % with 0.1: that is worse, by 0.50 points."),
-    ([0.98, 0.9803, 0.9801], "3 seeds cannot tell whether that difference is real; about "),
+    ([0.98, 0.9803, 0.9801], "Three seeds cannot tell whether that difference is real; about "),
     ([0.98, 0.9801, 0.9802], "Nothing can be said of the difference.")])
 def test_the_example_is_told_in_plain_words(tmp_path, values, words):
     write_series(tmp_path, "mlp", [0.98, 0.9801, 0.9802], RECIPES["mlp"])
