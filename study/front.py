@@ -178,6 +178,7 @@ def outcome(held_out, base, name):
     (verdict, _), = compare.judge_all([difference])
     if verdict != "undecided":
         return f"{words}: that is {verdict}, by {abs(difference.mean):.2f} points."
-    more = compare.seeds_to_decide(difference, 1)
-    return (f"{words}. {count_seeds(ours, theirs).capitalize()} cannot tell whether that difference "
-            f"is real; {f'about {more}' if more else f'more than {compare.MANY:,}'} would.")
+    n = compare.seeds_to_decide(difference, 1)
+    more = f"about {n}" if n else f"more than {compare.MANY:,}"
+    return (f"{words}. {count_seeds(ours, theirs).capitalize()} cannot tell whether that "
+            f"difference is real; {more} would.")

@@ -50,35 +50,34 @@ def results_table(series):
     for name, chosen in sorted(series.items(), key=lambda item: (
             [*RECIPES, item[1][0]["model"]].index(item[1][0]["model"]), item[0])):
         train = 100 * np.mean([run["final"]["train_accuracy"] for run in chosen])
-        rows.append([label(name), f"{chosen[0]['parameters']:,}",
+        rows.append([f"{label(name)}: {chosen[0]['parameters']:,}",
                      f"**{spread(accuracies(chosen))}** ({len(chosen)})",
                      extent(chosen), f"{train:.2f}"])
-    return table(["net", "parameters", "accuracy, % (n)", "errors (min to max)",
-                  "train accuracy, %"], rows)
+    return table(["net: parameters", "accu&shy;racy, % (n)", "errors (min to max)",
+                  "train accu&shy;racy, %"], rows)
 
 
 def difference_table(series, pairs, header, describe):
     """Tabulates differences, and adds a line for each that is undecided.
 
     pairs: (name, base) for each row; the base of the first row is None.
-    header: the titles of the first columns and of the difference.
-    describe(name): the cells of the first columns.
+    header: the titles of the first columns. describe(name): their cells.
     """
     (first, _), *others = pairs
     differences = [compare.measure_difference(series, *pair) for pair in others]
     judged = compare.judge_all(differences)
-    rows, undecided = [[*describe(first), "", "", ""]], []
+    rows, undecided = [[*describe(first), "", ""]], []
     tests = {difference.test for difference in differences if difference}
     for (name, base), difference, (verdict, words) in zip(others, differences, judged, strict=True):
-        cells = ("", "") if difference is None else (
-            f"{difference.mean:+.2f}",
-            difference.interval + f" ({difference.test})" * (len(tests) > 1))
-        rows.append([*describe(name), *cells, verdict])
+        cell = "" if difference is None else (
+            f"{difference.mean:+.2f} ({difference.interval}"
+            + f"; {difference.test}" * (len(tests) > 1) + ")")
+        rows.append([*describe(name), cell, verdict])
         if verdict == "undecided":
             rest = words[words.index("p = "):] if difference else words
             undecided.append(f"- `{name}` against `{base}` is undecided: {rest}.")
-    text = table([*header, f"95 % interval{''.join(f' ({each})' for each in tests)}"
-                  if len(tests) == 1 else "95 % interval", "verdict"], rows)
+    one_test = f"; {'; '.join(tests)}" * (len(tests) == 1)
+    text = table([*header, f"gain in points (95 % interval{one_test})", "verdict"], rows)
     return "\n".join([text, "", *undecided]).rstrip()
 
 
@@ -87,7 +86,7 @@ def ablation_table(series):
     base, *others = (name for name in ABLATION if name in series)
     return difference_table(
         series, [(base, None), *((name, base) for name in others)],
-        ["net", "accuracy, %", "gain, points"],
+        ["net", "accu&shy;racy, %"],
         lambda name: (label(name), spread(accuracies(series[name]))))
 
 
@@ -98,9 +97,9 @@ def effects_table(series):
         return "(needs two seeds of each of the eight nets)"
     parts = []
     for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
-        parts.append(table([measure, unit, "95 % interval", "p", "says"], [
-            [effect.question, f"{effect.mean:+.{digits}f}",
-             f"{effect.low:+.{digits}f} to {effect.high:+.{digits}f}", f"{effect.p:.2g}",
+        parts.append(table([measure, f"{unit} (95 % interval)", "p", "says"], [
+            [effect.question, f"{effect.mean:+.{digits}f} "
+             f"({effect.low:+.{digits}f} to {effect.high:+.{digits}f})", f"{effect.p:.2g}",
              effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
             for effect in answers[measure]]))
     seeds = effects.gather(series, "accuracy").shape[-1]
@@ -175,7 +174,7 @@ def road_table(series):
     names = [name for name in ROAD if name in series]
     return difference_table(
         series, list(zip(names, [None, *names[:-1]], strict=True)),
-        ["net: what changes", "accuracy, % (n)", "errors (min to max)", "gain, points"],
+        ["net: what changes", "accu&shy;racy, % (n)", "errors (min to max)"],
         lambda name: (f"`{name}`: {ROAD[name]}",
                       f"**{spread(accuracies(series[name]))}** ({len(series[name])})",
                       extent(series[name])))
@@ -191,11 +190,11 @@ def published_table(series):
             inside = abs(gaps) <= PUBLISHED_WITHIN
             words = "inside" if inside[0] else (
                 f"outside, {abs(gaps[0]):.2f} points {'worse' if gaps[0] > 0 else 'better'}")
-            rows.append([images, f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}", f"`{name}`",
+            rows.append([f"{images} (`{name}`)", f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}",
                          f"**{spread(ours)}** ({len(ours)})", extent(series[name]),
-                         words, f"{inside[1:].sum()} of {len(ours)}"])
-    return table(["test error, %, trained on", "the paper", "series here", "here (n)",
-                  "errors (min to max)", "our mean is", "seeds inside"], rows)
+                         f"{words}; {inside[1:].sum()} of {len(ours)} seeds are inside"])
+    return table(["test error, %, trained on", "the paper", "here (n)", "errors (min to max)",
+                  "our mean is"], rows)
 
 
 def misread(run):

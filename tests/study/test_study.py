@@ -65,7 +65,7 @@ def test_pages_are_filled_and_figures_drawn(workplace, capsys):
     pages = read_pages()
     assert all(page.count("# Title") == 1 and "old" not in page for page in pages)
     assert "| LeNet-5 (`lenet`) | 61,706 | **98.91 ± 0.08** | 108.5 |" in pages[0]
-    assert "| LeNet-5 (`lenet`) | 61,706 | **98.91 ± 0.08** (2) |" in pages[1]
+    assert "| LeNet-5 (`lenet`): 61,706 | **98.91 ± 0.08** (2) |" in pages[1]
     assert "Over 2 seeds. Each p is corrected" in "".join(pages)
     assert "lenet_wide" not in "".join(pages)
     assert study.main([]) == 0
@@ -144,7 +144,7 @@ def test_recipes_and_nets_can_be_renamed_and_removed(workplace, capsys, monkeypa
     after = study.make_blocks(*map(compare.finished_series, study.read_logs()))
     assert after["results"] != before["results"]
     assert sorted(after["results"].splitlines()) == sorted(before["results"].splitlines())
-    assert "| CustomMLP (`mlp`) |" in after["results"].splitlines()[-1]
+    assert "| CustomMLP (`mlp`): " in after["results"].splitlines()[-1]
     assert "LeNet1998" in before["parameters"]
     assert "LeNet1998" not in after["parameters"]
     assert after["parameters"].count("| total |") == before["parameters"].count("| total |") - 1
