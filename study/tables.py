@@ -162,11 +162,14 @@ def robustness_table(series, again):
         pairs["`lenet_reg-bf16`, with bfloat16"] = series["lenet_reg-bf16"], series["lenet_reg"]
     judged = compare.judge_all([compare.measure_difference(
         {"ours": ours, "theirs": theirs}, "ours", "theirs") for ours, theirs in pairs.values()])
-    return table(["runs", "n", "accuracy, %", "before", "verdict"], [
-        [words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
-         "equal in every digit of every epoch, and in every error"
-         if content(pair[0]) == content(pair[1]) else f"{verdict}: {how}"]
-        for (words, pair), (verdict, how) in zip(pairs.items(), judged, strict=True)])
+    rows, lines = [], []
+    for (words, pair), (verdict, numbers) in zip(pairs.items(), judged, strict=True):
+        same = content(pair[0]) == content(pair[1])
+        rows.append([words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
+                     "equal in every digit of every epoch" if same else verdict])
+        lines += [] if same else [f"- {words}: {verdict}, {numbers}."]
+    return "\n".join([table(["runs", "n", "accu&shy;racy, %", "before", "verdict"], rows), "",
+                      *lines]).rstrip()
 
 
 def road_table(series):
