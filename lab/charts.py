@@ -128,7 +128,7 @@ def draw_curves(title, series, quantity):
         stretch_accuracy(ax, "y", min(finite), 100)
         ax.set_ylabel("accuracy (%), stretched near 100")
     else:
-        scale_loss(ax, min(finite), max(finite))
+        scale_loss(ax, min((value for value in finite if value > 0), default=1), max(finite))
         ax.set_ylabel("loss (cross entropy), log scale")
     ax.set_xlabel("epoch")
     ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

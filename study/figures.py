@@ -80,7 +80,9 @@ def draw_effects(answers, questions):
 
 def draw_road(names, series):
     """Draws the series `names` of ROAD, from LeNet-5 as published to today's. A Figure."""
-    rows = [(f"{find_title(name)}\n{ROAD[name]}", series[name]) for name in names]
+    labels = [f"{find_title(name).partition(':')[0]}\n{ROAD[name]}" for name in names]
+    labels[0] = find_title(names[0])
+    rows = [(label, series[name]) for label, name in zip(labels, names, strict=True)]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
 
 

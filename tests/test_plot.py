@@ -121,7 +121,7 @@ def test_names_that_differ_in_case_have_files_of_their_own(tmp_path, capsys, uns
         for path in list((tmp_path / "logs").glob("lenet-*")):
             path.rename(path.with_name(path.name.replace("lenet", name)))
     status, lines, _ = run_plot(tmp_path / "logs", tmp_path / "img", capsys)
-    assert (status, len({line.casefold() for line in lines})) == (0, 14)
+    assert (status, len({line.casefold() for line in lines})) == (0, 13)
     assert {name: Path(line).name for line in lines for name in ("LENET", "LeNet_2", "LeNet_a")
             if name in line and "accuracy" in line} == {
         "LENET": "LENET_2_accuracy_plot.png", "LeNet_2": "LeNet_2_2_accuracy_plot.png",
@@ -141,6 +141,20 @@ def test_recipes_and_nets_can_be_renamed_and_removed(tmp_path, capsys, unsaved, 
         ].get_text()
 
 
+def test_each_way_to_distort_has_its_samples_and_no_way_has_none(tmp_path):
+    write_curves(tmp_path, "lenet")
+    assert not draw(tmp_path, word="samples")
+    write_curves(tmp_path, "lenet_reg", seeds=2)
+    write_curves(tmp_path, "lenet_augment-rotation30", augment=True, rotation=30.0)
+    write_curves(tmp_path, "lenet_augment")
+    captions = {name: figure.texts[0].get_text().replace("\n", " ")
+                for name, figure in draw(tmp_path, word="samples").items()}
+    assert captions.keys() == {"samples.png", "lenet_augment-rotation30_samples.png"}
+    assert "rotation ± 12°" in captions["samples.png"]
+    assert "on them: LeNet-5 with augmentation and LeNet-5, regularised." in captions["samples.png"]
+    assert "rotation ± 30°" in captions["lenet_augment-rotation30_samples.png"]
+
+
 @pytest.mark.parametrize(("log_dir", "out"), [
     ("logs", "img"), ("logs/report", "img/report"), ("other", "img"), ("./logs/a/b", "img/a/b")])
 def test_a_folder_in_logs_has_its_figures_in_img(log_dir, out, tmp_path, monkeypatch):
@@ -155,7 +169,7 @@ def test_the_errors_are_those_of_the_lowest_finished_seed(tmp_path):
     write_curves(tmp_path, "lenet", first=1, done=2)
     write_curves(tmp_path, "lenet", first=4, seeds=2, errors=ERRORS)
     title = draw(tmp_path, word="LeNet_confusion")["LeNet_confusion_matrix.png"].axes[0].get_title()
-    assert title == "LeNet, seed 4: 7 errors of 10,000 test images"
+    assert title == "LeNet-5, seed 4\n7 errors of 10,000 test images"
 
 
 def test_same_logs_same_bytes_and_nothing_of_the_moment_in_them(record, tmp_path, capsys):
@@ -187,7 +201,7 @@ def test_comparison_ranks_what_was_measured_on_the_test_set(tmp_path):
     write_curves(tmp_path, "lenet_reg-validate", evaluated_on="validation", epochs=20)
     drawn = draw(tmp_path, word="comparison")
     assert [label for label, *_ in read_dots(drawn["model_comparison.png"])] == [
-        "lenet-lr0.2\n61,706 parameters", "LeNet_regularization\n61,706 parameters",
+        "LeNet-5 (lenet-lr0.2)\n61,706 parameters", "LeNet-5, regularised\n61,706 parameters",
         "CustomMLP\n61,706 parameters"]
 
 
@@ -196,7 +210,7 @@ def test_the_mean_ranks_not_the_best_seed(tmp_path):
     write_series(tmp_path, "mlp", [0.999, 0.93, 0.93])
     figure = draw(tmp_path, word="comparison")["model_comparison.png"]
     assert [label for label, *_ in read_dots(figure)] == [
-        "LeNet\n61,706 parameters", "CustomMLP\n61,706 parameters"]
+        "LeNet-5\n61,706 parameters", "CustomMLP\n61,706 parameters"]
     assert figure.axes[0].yaxis_inverted()  # the first of them stands at the top
 
 
@@ -205,9 +219,9 @@ def test_a_long_name_goes_on_in_a_second_line(tmp_path):
     write_series(tmp_path, name, [0.98], model="lenet_reg")
     (label, *_), = read_dots(draw(tmp_path, word="comparison")["model_comparison.png"])
     *lines, parameters = label.split("\n")
-    assert "".join(lines) == name
+    assert " ".join(lines).replace(" -", "-") == f"LeNet-5, regularised ({name})"
     assert max(map(len, lines)) <= 48 < len(name)
-    assert lines[1].startswith("-")
+    assert lines[-1].startswith("-")
     assert parameters == "61,706 parameters"
 
 
@@ -219,9 +233,10 @@ def test_other_images_have_a_panel_of_their_own(tmp_path):
     figure = draw(tmp_path, word="comparison")["model_comparison.png"]
     assert sorted((ax.get_title(), *(label.get_text().split("\n")[0]
                                      for label in ax.get_yticklabels())) for ax in figure.axes) == [
-        ("Accuracy on 10,000 held-out images", "lenet-lr0.2-validate", "lenet-validate"),
-        ("Accuracy on 10,000 test images", "LeNet"),
-        ("Accuracy on 10,000 test images", "lenet-fashion")]
+        ("Accuracy on 10,000 held-out images", "LeNet-5 (lenet-lr0.2-validate)",
+         "LeNet-5 (lenet-validate)"),
+        ("Accuracy on 10,000 test images", "LeNet-5"),
+        ("Accuracy on 10,000 test images", "LeNet-5 (lenet-fashion)")]
 
 
 def test_weights_are_looked_for_in_the_checkpoint_folder_too(record, tmp_path, unsaved):
@@ -258,8 +273,8 @@ def test_what_cannot_be_drawn_is_named_and_the_rest_drawn(tmp_path, capsys, unsa
         f"plot.py: {tmp_path / 'logs/x-seed0.json'}: damaged, or not a log of main.py"])
     assert {path.name for path in (tmp_path / "img").iterdir()} == {
         "CustomMLP_accuracy_plot.png", "CustomMLP_loss_plot.png", "CustomMLP_confusion_matrix.png",
-        "CustomMLP_misclassified.png", "model_comparison.png", "samples.png"}
-    assert len(lines) == 6
+        "CustomMLP_misclassified.png", "model_comparison.png"}
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize("kind", ["gone", "other"])

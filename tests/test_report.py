@@ -1,5 +1,6 @@
 """report.py: its command line, its tables, and its faults."""
 
+import json
 import os
 import signal
 import subprocess
@@ -30,7 +31,7 @@ def test_every_later_series_is_compared_with_the_first(tmp_path, capsys):
     assert "(Welch, 2 and 3 seeds)" in out
     assert "seeds each would probably decide it" in out
     assert "differs in lr (0.05 and 0.1)" in out
-    assert "lenet: 99.12 ± 0.02 %, errors of 10,000: 88.0 (86 to 90), 3 seed(s)" in out
+    assert "lenet: 99.12 ± 0.02 %, errors of 10,000: 88 (86 to 90), 3 seeds\n" in out
     assert out.count("seed 2: ") == 1
 
 
@@ -71,8 +72,8 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     assert (status, err.count("\n")) == (1, 1)
     assert "mlp-seed1 and mlp-seed0 differ in" in err
     rows = {line.split()[0]: line for line in out.splitlines()}
-    assert rows["lenet"].split()[1:] == ["4", "86.84", "±", "24.56", "1316.0", "(86", "to", "5000)",
-                                        "of", "10,000", "1"]
+    assert rows["lenet"].split()[1:] == ["4", "86.84", "±", "24.56", "1,316", "(86", "to", "5,000)",
+                                        "of", "10,000", "lr", "0.1"]
     assert "undecided against lenet: +12.66 (" in rows["lenet-lr0.05"]
     assert "Welch, 3 and 4 seeds" in rows["lenet-lr0.05"]
     assert "against lenet: " in rows["lenet-lr0.05-x"]  # not against lenet-lr0.05
@@ -81,6 +82,77 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     assert "corrected for their number (Holm)" in out
     assert "unfinished: wide-seed0, 1 of 9 epochs so far, 93.00 %" in out
     assert out.count("unfinished: ") == 1
+
+
+def write_recipes(folder, recipes, probe=None):
+    """Writes a run of each of {name: Recipe}; the model is the first word of the name."""
+    for name, recipe in recipes.items():
+        write_series(folder, name, [0.99], recipe, model=name.partition("-")[0])
+        if probe:
+            path = folder / f"{name}-seed0.json"
+            log = json.loads(path.read_text("utf-8"))
+            path.write_text(json.dumps({**log, "probe": probe}), "utf-8")
+
+
+def tabulate(folder, capsys):
+    """What report.py says of the settings: {series: words}, and its last line."""
+    assert report.main(["--log-dir", str(folder)]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    start = head.find("settings that differ")
+    end = head.find("difference in points")
+    found = {}
+    for line in lines:
+        if line[:1].strip() and not line.startswith("Unless"):
+            name = line.split()[0]
+            found[name] = ""
+        if start >= 0 and not line.startswith("Unless"):
+            found[name] = f"{found[name]} {line[start:end].strip()}".strip()
+    return found, lines[-1]
+
+
+def test_an_edited_recipe_shows_in_the_table(tmp_path, capsys):
+    """Its name cannot tell: lenet-epochs2 was trained with the edited recipe."""
+    lenet = RECIPES["lenet"]
+    write_recipes(tmp_path, {"lenet": lenet})
+    assert tabulate(tmp_path, capsys)[0] == {"lenet": ""}  # one series differs from none
+    write_recipes(tmp_path, {"lenet-epochs2": replace(lenet, lr=0.05),
+                             "lenet-epochs2-lr0.1": replace(lenet, momentum=0.8)})
+    assert tabulate(tmp_path, capsys)[0] == {
+        "lenet": "lr 0.1, momentum 0.9", "lenet-epochs2": "lr 0.05, momentum 0.9",
+        "lenet-epochs2-lr0.1": "lr 0.1, momentum 0.8"}
+
+
+def test_only_settings_that_do_something_and_that_the_name_lacks(tmp_path, capsys):
+    write_recipes(tmp_path, {
+        "lenet": replace(RECIPES["lenet"], rotation=5.0), "mlp": RECIPES["mlp"],
+        "lenet_augment": RECIPES["lenet_augment"]})
+    assert tabulate(tmp_path, capsys)[0] == {  # rotation moves nothing in lenet and mlp
+        "lenet": "lr 0.1, no augment", "mlp": "lr 0.05, no augment",
+        "lenet_augment": "lr 0.1, augment, rotation 12"}
+    write_recipes(tmp_path, {"mlp-mine": replace(RECIPES["mlp"], net=RECIPES["mlp_wide"].net)})
+    found, _ = tabulate(tmp_path, capsys)
+    assert found["mlp-mine"].startswith("net MLPWide, ")
+
+
+def test_what_most_series_share_is_told_once(tmp_path, capsys):
+    write_recipes(tmp_path, {name: RECIPES[name] for name in (
+        "lenet", "lenet_decay", "lenet_1998", "lenet_reg", "mlp", "mlp_wide")})
+    found, last = tabulate(tmp_path, capsys)
+    assert found["lenet"] == ""
+    assert found["lenet_1998"] == "lr 0.01"
+    assert found["lenet_reg"] == "weight decay 0.0005, dropout 0.1, augment"
+    assert found["mlp_wide"] == ("batch size 256, lr 0.01, no warmup, no nesterov, weight decay "
+                                 "0.001, dropout 0.5")
+    assert last == ("Unless a row tells others: batch size 128, lr 0.1, warmup 0.15, nesterov, "
+                    "weight decay 0, no dropout, no augment.")
+
+
+def test_series_that_differ_in_the_code_alone_are_told(tmp_path, capsys):
+    lenet = RECIPES["lenet"]
+    write_recipes(tmp_path, {"lenet": lenet, "lenet-lr0.2": replace(lenet, lr=0.2)}, probe=0.5)
+    write_recipes(tmp_path, {"lenet-new": lenet}, probe=0.6)
+    assert tabulate(tmp_path, capsys)[0] == {
+        "lenet": "lr 0.1, code", "lenet-lr0.2": "lr 0.2", "lenet-new": "lr 0.1, code"}
 
 
 def test_the_plain_series_of_a_name_with_an_exponent(tmp_path):
@@ -114,7 +186,7 @@ def test_the_same_difference_in_every_seed_has_no_interval(tmp_path, capsys):
     (["--readme", "--log-dir", "logs"], 2, "unrecognized arguments: --readme"),
     (["--readme", "lenet", "other"], 2, "unrecognized arguments: --readme"),
     (["lenet", "missing"], 1, "logs: no series missing; there are lenet, other, part"),
-    (["lenet", "other"], 1, "other and lenet cannot be compared, they differ in test"),
+    (["lenet", "other"], 1, "other and lenet cannot be compared, they differ in the test images\n"),
     (["lenet", "part"], 1, "logs: part has no finished run (seed 0: 1 of 5 epochs so far)"),
     (["--log-dir", "empty", "a", "b"], 1, "empty: no run in it; python main.py makes one"),
     (["--log-dir", "empty"], 1, "empty: no run in it; python main.py makes one"),

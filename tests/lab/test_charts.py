@@ -259,14 +259,18 @@ def test_the_ticks_of_losses_embrace_the_points(lowest, highest, ticks):
     assert ax.get_ylim() == (min(ax.get_yticks()), max(ax.get_yticks()))
 
 
-def test_a_loss_that_is_not_finite_can_be_drawn(tmp_path):
+def test_losses_that_have_no_logarithm_are_passed_over(tmp_path):
     write_curves(tmp_path, "lenet", seeds=2)
     series = read(tmp_path)["lenet"]
     for row in series[0]["history"]:
         row["train_loss"] = row["test_loss"] = float("nan")
     series[1]["history"][1]["test_loss"] = float("inf")
-    for quantity in ("loss", "accuracy"):
-        render(charts.draw_curves, "x", series, quantity)
+    series[1]["history"][2]["train_loss"] = 0.0
+    figure = render(charts.draw_curves, "x", series, "loss")
+    rest = [row[f"{column}_loss"] for row in series[1]["history"] for column in ("train", "test")]
+    rest = [loss for loss in rest if 0 < loss < math.inf]
+    low, high = figure.axes[0].get_ylim()
+    assert min(rest) / 5 < low < min(rest) < max(rest) < high < 5 * max(rest)
 
 
 @pytest.mark.parametrize("stretched", [True, False])

@@ -19,7 +19,7 @@ import dataset
 import main
 from lab import logs, options, runs
 from lab.command import RunError
-from lab.identity import as_dict, find_differences, name_series
+from lab.identity import as_dict, describe_differences, find_differences, name_series
 
 
 @pytest.fixture
@@ -395,6 +395,15 @@ def test_restart_is_offered_only_where_it_replaces(train, monkeypatch, capsys, k
         assert "other settings: schedule" in err
         assert "--name WORD keeps both" in err
         assert "--restart" not in err
+
+
+def test_differences_are_told_in_words():
+    found = {"lr": (0.05, 0.1), "weight_decay": (0.0, 1.0), "augment": (True, False),
+             "dropout": (None, 0.1), "evaluated_on": ("test", "validation"),
+             "train": ({"size": 60_000}, {"size": 6}), "test": ({}, None), "probe": (0.1, 0.2)}
+    assert describe_differences(found) == (
+        "lr (0.05 and 0.1), weight decay (0 and 1), augment (yes and no), dropout (none and 0.1), "
+        "evaluated on (test and validation), the training images, the test images, the code")
 
 
 def test_longer_training_says_that_it_continues_nothing(train, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """lab/pictures.py: the pictures, compared with the data and with sums by hand."""
 
 import io
+import itertools
 import re
 
 import numpy as np
@@ -18,6 +19,7 @@ from made_up import (
     write_curves,
     write_weights,
 )
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import dataset
 from lab import pictures, runs
@@ -63,6 +65,20 @@ def test_samples_are_training_digits_and_their_distortions(digits):
         assert len({image.tobytes() for image in mine}) == 6
 
 
+def test_the_samples_say_what_was_done_and_whose_they_are():
+    runs = [{"data": {"train": fingerprint(True)}}]
+    names = ["lenet_reg", "mine", "lenet-augment", "b", "c"]
+    for count, words in ((1, "LeNet-5, regularised."), (2, "LeNet-5, regularised and mine."),
+                         (5, "LeNet-5, regularised; mine; LeNet-5 (lenet-augment) and 2 more.")):
+        figure = pictures.draw_samples(dict.fromkeys(names[:count], runs), dataset.DATA_DIR,
+                                       {**DEFAULTS, "rotation": 33.0, "thickening": 0.5})
+        caption = figure.texts[0].get_text()
+        assert "rotation ± 33°, translation ± 2 pixels, scaling ± 12 %, shear ± 10°" in caption
+        assert "thickening up to 0.5" in caption
+        assert caption.endswith(f"Trained on them: {words}")
+        assert caption.startswith("Training images")
+
+
 def test_confusion_matrix_counts_by_hand(digits, record):
     labels = digits["test"][1]
     run = read(record[0])["lenet_record"][0]
@@ -73,7 +89,7 @@ def test_confusion_matrix_counts_by_hand(digits, record):
         assert written.pop((label, label)) == f"{(labels == label).sum() - wrong:,}"
     assert written == {(9, 8): "1", (2, 8): "1", (6, 5): "1", (7, 9): "1", (7, 2): "1",
                        (3, 5): "1", (9, 4): "1"}
-    assert figure.axes[0].get_title() == "LeNet_record, seed 0: 7 errors of 10,000 test images"
+    assert figure.axes[0].get_title() == "LeNet_record, seed 0\n7 errors of 10,000 test images"
     colours = figure.axes[0].images[0].get_array()
     assert colours.mask.diagonal().all()  # the diagonal has no say in the colours
     assert colours.max() == 1
@@ -96,9 +112,8 @@ def test_misclassified_shows_every_error_the_most_confident_first(digits, record
     test_images = digits["test"][0]
     run = read(record[0])["lenet_record"][0]
     figure = pictures.draw_misclassified("LeNet_record", run, dataset.DATA_DIR)
-    ranked = [[9729, 5, 6, "99.0"], [4176, 2, 7, "98.5"], [674, 5, 3, "90.0"],
-              [2130, 4, 9, "75.0"], [582, 8, 2, "70.0"], [947, 8, 9, "62.0"],
-              [9642, 9, 7, "51.0"]]
+    ranked = [[9729, 5, 6, "99"], [4176, 2, 7, "98"], [674, 5, 3, "90"], [2130, 4, 9, "75"],
+              [582, 8, 2, "70"], [947, 8, 9, "62"], [9642, 9, 7, "51"]]
     assert texts(figure) == [f"{label} → {prediction}, {percent} %\n{index}"
                              for index, label, prediction, percent in ranked]
     for (index, *_), image in zip(ranked, gallery(figure), strict=True):
@@ -106,6 +121,23 @@ def test_misclassified_shows_every_error_the_most_confident_first(digits, record
     frames = figure.axes[0].patches  # 9729, 2130, 947
     assert sorted(round(frame.get_x(), 2) for frame in frames) == [0.06, 3.06, 5.06]
     assert "7 errors of 10,000 test images" in figure.texts[0].get_text()
+
+
+@pytest.mark.parametrize("first", [0, 59_900])
+def test_captions_of_errors_do_not_collide(digits, monkeypatch, first):
+    """Also with the widest ones: 100 %, and numbers of five digits."""
+    split = "train" if first else "test"
+    labels = digits[split][1][first:first + 30].astype(int).tolist()
+    monkeypatch.setattr(pictures, "measured_images", lambda run, data_dir: map(
+        torch.tensor, (digits[split][0][:, None], digits[split][1].astype(int))))
+    run = {"seed": 0, "evaluated_on": "test", "data": {"test": fingerprint(False)},
+           "errors": [[first + i, label, (label + 4) % 10, 1.0] for i, label in enumerate(labels)]}
+    figure = pictures.draw_misclassified("x", run, dataset.DATA_DIR)
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 30
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
 
 
 def test_held_out_images_are_those_of_the_held_out_sixth(digits, tmp_path):
@@ -136,7 +168,7 @@ def test_a_perfect_net_and_a_hopeless_one_can_be_drawn(digits, count):
            "errors": [[i, labels[i], (labels[i] + 1) % 10, 0.5] for i in range(count)]}
     errors = pictures.draw_misclassified("x", run, dataset.DATA_DIR)
     assert len(errors.axes[0].texts) == min(count, 100)
-    assert (", the first 100." in errors.texts[0].get_text()) == (count > 100)
+    assert (", the surest 100." in errors.texts[0].get_text()) == (count > 100)
     for figure in (errors, pictures.draw_confusion("x", run, dataset.DATA_DIR)):
         figure.savefig(buffer := io.BytesIO(), dpi=20)
         assert len(buffer.getvalue()) > 500
@@ -147,7 +179,7 @@ def test_filters_are_the_first_layer_at_work(digits, record):
     image = digits["test"][0][0]
     shown = images(draw_net(pictures.draw_filters, folder, "lenet_record"))
     inputs = (np.pad(image / 255, 2) - 0.1307) / 0.3081
-    np.testing.assert_allclose(shown.pop((1.0, 0.0)), inputs, atol=1e-5)
+    np.testing.assert_allclose(shown.pop((1.3, 1.0)), inputs, atol=1e-5)
     windows = np.lib.stride_tricks.sliding_window_view(inputs, (5, 5))  # (28, 28, 5, 5)
     for channel in range(6):
         kernel = weights["conv1.weight"][channel, 0].numpy()
@@ -155,7 +187,7 @@ def test_filters_are_the_first_layer_at_work(digits, record):
         response = (windows * kernel).sum((2, 3)) + bias
         pooled = response.reshape(14, 2, 14, 2).max((1, 3)).clip(0)
         for row, expected in enumerate((kernel, response, pooled)):
-            np.testing.assert_allclose(shown.pop((channel + 2.0, float(row))), expected, atol=1e-4)
+            np.testing.assert_allclose(shown.pop((channel + 2.4, float(row))), expected, atol=1e-4)
     assert not shown
 
 
@@ -164,7 +196,7 @@ def test_of_many_feature_maps_the_first_six_are_shown(record):
     net.image_size = 28
     run = read(record[0])["lenet_record"][0]
     shown = images(pictures.draw_filters("x", run, net, dataset.DATA_DIR))
-    assert shown.keys() == {(1, 0), *((x, y) for x in range(2, 8) for y in range(3))}
+    assert shown.keys() == {(1.3, 1), *((x + 2.4, y) for x in range(6) for y in range(3))}
 
 
 def test_the_squares_of_a_row_share_a_scale_which_is_its_extreme(record):
@@ -192,7 +224,7 @@ def test_filters_of_any_net_with_a_convolution(digits, tmp_path):
     response = (windows * weights["conv1.weight"][0, 0].numpy()).sum((2, 3))
     response = np.tanh(response + float(weights["conv1.bias"][0]))
     expected = response.reshape(14, 2, 14, 2).mean((1, 3))
-    np.testing.assert_allclose(shown[2.0, 2.0], expected, atol=1e-4)
+    np.testing.assert_allclose(shown[2.4, 2.0], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["lenet_1998", "lenet_1998-augment"])
@@ -218,9 +250,9 @@ def test_bitmaps_and_what_f6_answers(digits, tmp_path, name):
         np.testing.assert_allclose(drawn, answer.reshape(12, 7), atol=1e-5)
         distances = ((net.output.bitmaps.numpy() - answer) ** 2).sum(1)
         own, nearest = words[digit].split("\n")
-        assert own == f"{digit}: {distances[digit]:.1f}"
+        assert own == f"to {digit}: {distances[digit]:.1f}"
         distances[digit] = np.inf
-        assert nearest == f"{distances.argmin()}: {distances.min():.1f}"
+        assert nearest == f"to {distances.argmin()}: {distances.min():.1f}"
 
 
 @pytest.mark.parametrize(("name", "kind"), [

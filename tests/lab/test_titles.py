@@ -13,6 +13,7 @@ from matplotlib.text import Text
 import dataset
 import plot
 from lab import titles
+from main import RECIPES
 
 NAME = "lenet-我的数据"
 
@@ -77,3 +78,26 @@ def test_other_texts_keep_the_font_that_they_have():
     (["a", "A", "ß", "SS"], ["a", "A_2", "ß", "SS_2"])])
 def test_no_two_series_have_the_same_files(names, stems):
     assert titles.name_files(names) == dict(zip(names, stems, strict=True))
+
+
+def test_every_recipe_has_a_title_in_words():
+    """A file name is no title: no underscores, and no title twice."""
+    assert RECIPES.keys() <= titles.TITLES.keys()
+    assert titles.FILES.keys() <= titles.TITLES.keys()
+    assert len(set(titles.TITLES.values())) == len(titles.TITLES)
+    assert not any("_" in title for title in titles.TITLES.values())
+
+
+@pytest.mark.parametrize(("name", "title"), [
+    ("lenet_reg", "LeNet-5, regularised"), ("lenet_reg-bf16", "LeNet-5, regularised, in bfloat16"),
+    ("lenet-lr0.05", "LeNet-5 (lenet-lr0.05)"), ("mlp-validate", "CustomMLP (mlp-validate)"),
+    ("lenets-lr0.05", "lenets-lr0.05"), ("my_net", "my_net")])
+def test_a_series_of_the_users_keeps_its_name(name, title):
+    assert titles.find_title(name) == title
+
+
+@pytest.mark.parametrize(("title", "lines"), [
+    ("LeNet-5 (lenet-lr0.05-momentum0.8)", ["LeNet-5 (lenet", "-lr0.05", "-momentum0.8)"]),
+    ("lenet-lr1e-06-dropout0.1", ["lenet-lr1e-06", "-dropout0.1"]), ("LeNet-5", ["LeNet-5"])])
+def test_titles_break_at_spaces_and_before_a_setting(title, lines):
+    assert titles.wrap(title, 14).split("\n") == lines

@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 from conftest import ROOT
-from made_up import legend_labels, read, read_dots, texts, write_curves
+from made_up import legend_labels, read, read_dots, texts, write_curves, write_series
 
 from lab import charts
 from lab.compare import accuracies
@@ -29,11 +29,12 @@ def test_ablation_shows_every_seed_the_mean_and_the_extremes(tmp_path):
     figure = figures.draw_ablation(read(tmp_path))
     rows = read_dots(figure)
     assert [label for label, *_ in rows] == [
-        "LeNet, 1 epochs\nno regularisation", "LeNet_dropout, 2 epochs\ndropout 0.1",
-        "LeNet_weight_decay, 3 epochs\ndecay 0.0005", "LeNet_augmentation, 4 epochs\naugmented",
-        "LeNet_regularization, 5 epochs\ndropout 0.1, decay 0.0005, augmented",
-        "LeNet_heavy, 6 epochs\ndropout 0.5, decay 0.01, augmented",
-        "LeNet_record, 7 epochs\ndecay 0.0005, augmented, thickened"]
+        "LeNet-5\n1 epochs, no regularisation", "LeNet-5 with dropout\n2 epochs, dropout 0.1",
+        "LeNet-5 with weight decay\n3 epochs, decay 0.0005",
+        "LeNet-5 with augmentation\n4 epochs, augmented",
+        "LeNet-5, regularised\n5 epochs, dropout 0.1, decay 0.0005, augmented",
+        "LeNet-5, regularised too strongly\n6 epochs, dropout 0.5, decay 0.01, augmented",
+        "LeNet-5, trained longest\n7 epochs, decay 0.0005, augmented, thickened"]
     low, high = figure.axes[0].get_xlim()
     for name, (_, dots, mean, ends) in zip(names, rows, strict=True):
         assert dots == pytest.approx(finals[name])
@@ -41,8 +42,40 @@ def test_ablation_shows_every_seed_the_mean_and_the_extremes(tmp_path):
         assert ends == pytest.approx((min(finals[name]), max(finals[name])))
         assert low < min(*dots, *ends)
         assert high > max(*dots, *ends)
-    assert texts(figure)[0] == "96.90 %  (n = 1)"
-    assert texts(figure)[1].endswith("± 0.08 %  (n = 2)")  # 0.11 / sqrt(2)
+    assert texts(figure)[0] == "96.90 %\n310 errors, n = 1"
+    assert "± 0.08 %" in texts(figure)[1]  # 0.11 / sqrt(2)
+    assert texts(figure)[1].endswith("n = 2")
+
+
+def test_the_overview_shows_three_nets_and_the_paper(tmp_path):
+    for name in figures.OVERVIEW:
+        assert "overview.png" not in draw(tmp_path)
+        write_series(tmp_path, name, [0.97, 0.975, 0.992], model=name)
+    figure = draw(tmp_path)["overview.png"]
+    rows = read_dots(figure)
+    assert [label for label, *_ in rows] == [
+        "LeNet-5\n61,706 parameters", "CustomMLP\n61,706 parameters",
+        "LeNet-5, regularised\n61,706 parameters"]
+    assert all(dots == pytest.approx([97, 97.5, 99.2]) for _, dots, *_ in rows)
+    line, = (line for line in figure.axes[0].lines if line.get_linestyle() == ":")
+    assert list(line.get_xdata()) == pytest.approx([99.05] * 2)  # 0.95 % error in the paper
+    assert "LeNet-5 in 1998\n(LeCun et al.):\n99.05 %" in texts(figure)
+    assert texts(figure)[0].endswith("n = 3")
+    assert figure.axes[0].get_xscale() == "linear"
+
+
+def test_regularisation_has_five_rows(tmp_path):
+    finals = {}
+    for seeds, name in enumerate(figures.REGULARISATION, start=1):
+        finals[name] = [0.99 + 0.001 * seeds - 0.0002 * seed for seed in range(seeds)]
+        write_series(tmp_path, name, finals[name], model=name)
+    rows = read_dots(draw(tmp_path)["regularisation.png"])
+    assert [label for label, *_ in rows] == [
+        "LeNet-5", "LeNet-5 with dropout", "LeNet-5 with weight decay",
+        "LeNet-5 with augmentation", "LeNet-5, regularised\n(all three)"]
+    for (_, dots, mean, _), expected in zip(rows, finals.values(), strict=True):
+        assert dots == pytest.approx([100 * each for each in expected])
+        assert mean == pytest.approx(100 * statistics.mean(expected))
 
 
 def test_the_road_leads_from_1998_to_the_record(tmp_path):
@@ -54,9 +87,10 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
     write_curves(tmp_path, "mlp")  # not part of it
     rows = read_dots(draw(tmp_path)["road.png"])
     assert [label for label, *_ in rows] == [
-        "LeNet_1998\nas published", "LeNet_1998_dense\nevery map of C3 reads all six",
-        "LeNet\n30 epochs instead of 20",
-        "LeNet_record\n120 epochs, thickened, without dropout"]
+        "LeNet-5 as published in 1998",
+        "LeNet-5 of 1998, step 2\nevery map of C3 reads all six",
+        "LeNet-5\n30 epochs instead of 20",
+        "LeNet-5, trained longest\n120 epochs, thickened, without dropout"]
     for name, (_, dots, mean, _) in zip(reversed(steps), rows, strict=True):
         assert dots == pytest.approx(finals[name])
         assert mean == pytest.approx(statistics.mean(finals[name]))
@@ -97,6 +131,16 @@ def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == list(effects.list_questions())
     assert figure.axes[0].yaxis_inverted()  # the first question stands at the top
+    # Right is better in both: more accuracy, less loss.
+    assert [ax.xaxis_inverted() for ax in figure.axes] == [False, True]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["better \N{RIGHTWARDS ARROW}"] * 2
+    main = draw(tmp_path)["effects_main.png"]
+    assert [label.get_text() for label in main.axes[0].get_yticklabels()] == [
+        "dropout, on average", "weight decay, on average", "augmentation, on average",
+        "all three, less the sum of each alone"]
+    for ax, rows in zip(main.axes, answers.values(), strict=True):
+        points = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+        assert points == [rows[place].mean for place in (0, 1, 2, 10)]
 
 
 def test_legends_of_the_report_say_what_its_tables_say():
