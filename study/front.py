@@ -102,7 +102,8 @@ def comparison(series):
         _, error = PUBLISHED["lenet_1998"]
         again = series["lenet_1998"]
         text += (f" LeCun et al. 1998 report {error:.2f} % test error for LeNet-5, which is "
-                 f"{100 - error:.2f} % accuracy. Trained as published, it has {mean(again)} % here.")
+                 f"{100 - error:.2f} % accuracy. Trained as published, it has {mean(again)} % "
+                 "here.")
         rows.insert(0, ["LeNet-5 as published (`lenet_1998`)", f"{100 - error:.2f}",
                         spread(accuracies(again))])
     return f"{text}\n\n{table(['test accuracy, %', 'LeCun et al. 1998', 'here'], rows)}"
