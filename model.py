@@ -3,8 +3,8 @@
     python model.py        prints their parameters, layer by layer, as Markdown tables
 
 Every net takes float images (B, 1, `image_size`, `image_size`) and returns logits (B, 10); in
-training, `LeNet1998` adds an eleventh. The README lists where `LeNet5` departs from the paper,
-LeCun et al. 1998, "Gradient-Based Learning Applied to Document Recognition".
+training, `LeNet1998` adds an eleventh. docs/lenet-1998.md lists where `LeNet5` departs from LeCun
+et al. 1998, "Gradient-Based Learning Applied to Document Recognition".
 """
 
 import signal

@@ -14,7 +14,7 @@ from dataset import DATA_DIR
 from lab import command, compare
 from lab.command import RunError, write_atomically
 from main import DEFAULTS
-from study import figures, tables
+from study import figures, front, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
 NEEDED = ("lenet", "mlp", "lenet_reg")  # the other series may be missing
@@ -71,8 +71,16 @@ def make_blocks(series, held_out, again):
             raise RunError(f"{folder}: no finished run of {missing}, which the report needs")
     example = compare.compare({name: held_out[name] for name in EXAMPLE})
     return {
-        "example": f"```\n{example}\n```",
-        "parameters": tables.parameter_tables(),
+        "nets": front.nets_table(series),
+        "last_line": front.last_line(series),
+        "outcome": front.outcome(held_out, *EXAMPLE),
+        "arithmetic": front.arithmetic(),
+        "comparison": front.comparison(series),
+        "regularisation": front.regularisation(series),
+        "dropout": front.dropout(series, held_out),
+        "dropout_evidence": front.dropout_evidence(series, held_out),
+        "example": front.fence(example),
+        "parameters": front.parameter_tables(),
         "results": tables.results_table(series),
         "published": tables.published_table(series),
         "road": tables.road_table(series),

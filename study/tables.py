@@ -8,12 +8,12 @@ from collections import Counter
 import numpy as np
 from scipy import stats
 
-import model
 from lab import compare
 from lab.command import RunError
 from lab.compare import accuracies, extent
 from lab.logs import spread
 from lab.pictures import DOUBTFUL_LABELS
+from lab.titles import TITLES
 from main import RECIPES
 from study import effects
 
@@ -39,40 +39,45 @@ def table(header, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
+def label(name):
+    """The words for a series and its name, as Markdown; its name alone if it has no words."""
+    return f"{TITLES[name]} (`{name}`)" if name in TITLES else f"`{name}`"
+
+
 def results_table(series):
     """Tabulates all series: by model in the order of RECIPES (others last), then by name."""
     rows = []
     for name, chosen in sorted(series.items(), key=lambda item: (
             [*RECIPES, item[1][0]["model"]].index(item[1][0]["model"]), item[0])):
         train = 100 * np.mean([run["final"]["train_accuracy"] for run in chosen])
-        seconds = [row["seconds"] for run in chosen for row in run["history"]]
-        rows.append([f"`{name}`", f"{chosen[0]['parameters']:,}",
+        rows.append([f"{label(name)}: {chosen[0]['parameters']:,}",
                      f"**{spread(accuracies(chosen))}** ({len(chosen)})",
-                     extent(chosen), f"{train:.2f}",
-                     f"{np.median(seconds):.1f}"])
-    return table(["model", "parameters", "accuracy, %, mean ± std (n)",
-                  "errors of 10,000, mean (min to max)", "train accuracy, %",
-                  "seconds an epoch"], rows)
+                     extent(chosen), f"{train:.2f}"])
+    return table(["net: parameters", "accu&shy;racy, % (n)", "errors (min to max)",
+                  "train accu&shy;racy, %"], rows)
 
 
 def difference_table(series, pairs, header, describe):
     """Tabulates differences, and adds a line for each that is undecided.
 
     pairs: (name, base) for each row; the base of the first row is None.
-    header: the titles of the first columns and of the difference.
-    describe(name): the cells of the first columns.
+    header: the titles of the first columns. describe(name): their cells.
     """
     (first, _), *others = pairs
     differences = [compare.measure_difference(series, *pair) for pair in others]
     judged = compare.judge_all(differences)
-    rows, undecided = [[*describe(first), "", "", "", ""]], []
+    rows, undecided = [[*describe(first), "", ""]], []
+    tests = {difference.test for difference in differences if difference}
     for (name, base), difference, (verdict, words) in zip(others, differences, judged, strict=True):
-        cells = ("", "", "") if difference is None else (
-            f"{difference.mean:+.2f}", difference.interval, difference.test)
-        rows.append([*describe(name), *cells, verdict])
+        cell = "" if difference is None else (
+            f"{difference.mean:+.2f} ({difference.interval}"
+            + f"; {difference.test}" * (len(tests) > 1) + ")")
+        rows.append([*describe(name), cell, verdict])
         if verdict == "undecided":
-            undecided.append(f"- `{name}` is {compare.relate(verdict, f'`{base}`')}: {words}.")
-    text = table([*header, "95 % interval", "over", "verdict"], rows)
+            rest = words[words.index("p = "):] if difference else words
+            undecided.append(f"- `{name}` against `{base}` is undecided: {rest}.")
+    one_test = f"; {'; '.join(tests)}" * (len(tests) == 1)
+    text = table([*header, f"gain in points (95 % interval{one_test})", "verdict"], rows)
     return "\n".join([text, "", *undecided]).rstrip()
 
 
@@ -81,8 +86,8 @@ def ablation_table(series):
     base, *others = (name for name in ABLATION if name in series)
     return difference_table(
         series, [(base, None), *((name, base) for name in others)],
-        ["model", "accuracy, %", f"difference to `{base}`, points"],
-        lambda name: (f"`{name}`", spread(accuracies(series[name]))))
+        ["net", "accu&shy;racy, %"],
+        lambda name: (label(name), spread(accuracies(series[name]))))
 
 
 def effects_table(series):
@@ -90,19 +95,22 @@ def effects_table(series):
     answers = effects.answer(series)
     if not answers:
         return "(needs two seeds of each of the eight nets)"
-    header, rows = ["question"], [[effect.question] for effect in answers["accuracy"]]
+    parts = []
     for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
-        header += [f"{measure}, {unit}", "95 % interval", "p", "says"]
-        for row, effect in zip(rows, answers[measure], strict=True):
-            row += [f"{effect.mean:+.{digits}f}",
-                    f"{effect.low:+.{digits}f} to {effect.high:+.{digits}f}", f"{effect.p:.2g}",
-                    effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
+        parts.append(table([measure, f"{unit} (95 % interval)", "p", "says"], [
+            [effect.question, f"{effect.mean:+.{digits}f} "
+             f"({effect.low:+.{digits}f} to {effect.high:+.{digits}f})", f"{effect.p:.2g}",
+             effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
+            for effect in answers[measure]]))
     seeds = effects.gather(series, "accuracy").shape[-1]
     mean, low, high = effects.find_correlations(series)
-    return (f"{table(header, rows)}\n\nOver {seeds} seeds; every p is corrected for all "
-            f"{2 * len(rows)} answers (Holm), the intervals are not. The accuracies of the seeds "
-            f"correlate between two of the eight nets by {mean:+.2f} in the mean of the 28 pairs "
-            f"({low:+.2f} to {high:+.2f}).")
+    dropout = answers["accuracy"][0]
+    return "\n\n".join([*parts, (
+        f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} "
+        "answers (Holm 1979); the intervals are not. The accuracies of two of the eight nets "
+        f"correlate over the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to "
+        f"{high:+.2f}). Any effect of dropout on accuracy, on average, is below "
+        f"{max(abs(dropout.low), abs(dropout.high)):.2f} points.")])
 
 
 def calibration_error(calibration):
@@ -133,10 +141,10 @@ def calibration_table(series, again):
             errors = [100 * calibration_error(run["calibration"]) for run in known]
             cells = [f"{100 * totals[2] / totals[0]:.2f}", f"{100 * totals[1] / totals[0]:.2f}",
                      f"**{spread(errors)}** ({len(known)})"]
-        rows.append([f"`{name}`", f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
+        rows.append([label(name), f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
                      f"{losses[:, -1].mean():.4f}", *cells])
-    return table(["model", "test loss, lowest on the way (epoch)", "after the last epoch",
-                  "sure, %", "right, %", "calibration error, points (n)"], rows)
+    return table(["net", "lowest test loss (epoch)", "last", "sure, %", "right, %",
+                  "gap, points (n)"], rows)
 
 
 def robustness_table(series, again):
@@ -154,11 +162,14 @@ def robustness_table(series, again):
         pairs["`lenet_reg-bf16`, with bfloat16"] = series["lenet_reg-bf16"], series["lenet_reg"]
     judged = compare.judge_all([compare.measure_difference(
         {"ours": ours, "theirs": theirs}, "ours", "theirs") for ours, theirs in pairs.values()])
-    return table(["runs", "n", "accuracy, %", "in the table above", "verdict"], [
-        [words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
-         "equal in every digit of every epoch, and in every error"
-         if content(pair[0]) == content(pair[1]) else f"{verdict}: {how}"]
-        for (words, pair), (verdict, how) in zip(pairs.items(), judged, strict=True)])
+    rows, lines = [], []
+    for (words, pair), (verdict, numbers) in zip(pairs.items(), judged, strict=True):
+        same = content(pair[0]) == content(pair[1])
+        rows.append([words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
+                     "equal in every digit of every epoch" if same else verdict])
+        lines += [] if same else [f"- {words}: {verdict}, {numbers}."]
+    return "\n".join([table(["runs", "n", "accu&shy;racy, %", "before", "verdict"], rows), "",
+                      *lines]).rstrip()
 
 
 def road_table(series):
@@ -166,8 +177,7 @@ def road_table(series):
     names = [name for name in ROAD if name in series]
     return difference_table(
         series, list(zip(names, [None, *names[:-1]], strict=True)),
-        ["model: what changes", "accuracy, %, mean ± std (n)",
-         "errors of 10,000, mean (min to max)", "difference to the row before, points"],
+        ["net: what changes", "accu&shy;racy, % (n)", "errors (min to max)"],
         lambda name: (f"`{name}`: {ROAD[name]}",
                       f"**{spread(accuracies(series[name]))}** ({len(series[name])})",
                       extent(series[name])))
@@ -183,12 +193,11 @@ def published_table(series):
             inside = abs(gaps) <= PUBLISHED_WITHIN
             words = "inside" if inside[0] else (
                 f"outside, {abs(gaps[0]):.2f} points {'worse' if gaps[0] > 0 else 'better'}")
-            rows.append([images, f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}", f"`{name}`",
+            rows.append([f"{images} (`{name}`)", f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}",
                          f"**{spread(ours)}** ({len(ours)})", extent(series[name]),
-                         words, f"{inside[1:].sum()} of {len(ours)}"])
-    return table(["trained on", "the paper, test error, %", "here",
-                  "test error, %, mean ± std (n)", "errors of 10,000, mean (min to max)",
-                  "our mean is", "of our seeds inside"], rows)
+                         f"{words}; {inside[1:].sum()} of {len(ours)} seeds are inside"])
+    return table(["test error, %, trained on", "the paper", "here (n)", "errors (min to max)",
+                  "our mean is"], rows)
 
 
 def misread(run):
@@ -218,10 +227,10 @@ def paired_tests(series):
             raise RunError(f"{one} and {other} have no seed in common")
         seed = min(seeds)
         only_a, only_b, p = mcnemar(misread(a[seed]), misread(b[seed]))
-        lines.append(
-            f"- `{one}` against `{other}`, the nets of seed {seed}: `{one}` alone misreads "
-            f"{only_a} images, `{other}` alone {only_b}; McNemar's exact p = {p:.2g}. "
-            f"Over the seeds: `{one}` is {compare.relate(verdict, f'`{other}`')}, {words}.")
+        lines += [
+            f"- `{one}` is {compare.relate(verdict, f'`{other}`')}, over the seeds: {words}.",
+            f"- Of the nets of seed {seed}, `{one}` alone misreads {only_a} images, and `{other}` "
+            f"alone {only_b}: p = {p:.2g} (McNemar's exact test)."]
     return "\n".join(lines)
 
 
@@ -235,23 +244,17 @@ def sampling_error(series):
     times = Counter(index for each in sets for index in each)
     by_most = {index for index, count in times.items() if 2 * count > len(sets)}
     return (
-        f"The test set is a sample too: {accuracy:.2f} % of 10,000 images (`{name}`) leave a 95 % "
-        f"interval (Wilson) of {100 * ends.low:.2f} to {100 * ends.high:.2f} % for digits of the "
-        f"same kind. {len(DOUBTFUL_LABELS)} of its labels are doubtful (fewer than 3 of 5 "
-        f"reviewers kept them: Northcutt et al. 2021), so a net that reads as those reviewers do "
-        f"scores about {100 - len(DOUBTFUL_LABELS) / 100:.2f} %, and what lies above that is no "
-        f"merit. Seed {series[name][0]['seed']} of `{name}` misreads {found} of the "
-        f"{len(DOUBTFUL_LABELS)}. {len(by_most)} images are misread by more than half of its "
-        f"{len(sets)} nets, {len(by_most & set(DOUBTFUL_LABELS))} of the doubtful among them; "
-        f"{len(times)} by one or more.")
-
-
-def parameter_tables():
-    """Tabulates the parameters of each layer of the main nets, as far as model.py has them."""
-    nets = (("LeNet5", None), ("CustomMLP", None), ("LeNet1998", None), ("LeNetWide", 0.5),
-            ("MLPWide", 0.5))
-    return "\n\n".join("\n".join(model.markdown_table(model.make_net(vars(model)[net], dropout)))
-                       for net, dropout in nets if net in vars(model))
+        f"- The best net (`{name}`) reads {accuracy:.2f} % of the 10,000 test images right. For "
+        f"all digits of this kind, that leaves {100 * ends.low:.2f} to {100 * ends.high:.2f} % "
+        "(95 % interval, Wilson).\n"
+        f"- {len(DOUBTFUL_LABELS)} labels of the test set are doubtful: fewer than 3 of 5 "
+        "reviewers kept them (Northcutt et al. 2021). Who reads as those reviewers do scores about "
+        f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %; more than that is no merit.\n"
+        f"- Seed {series[name][0]['seed']} of `{name}` misreads {found} of these "
+        f"{len(DOUBTFUL_LABELS)}.\n"
+        f"- {len(by_most)} images are misread by more than half of its {len(sets)} nets, "
+        f"{len(by_most & set(DOUBTFUL_LABELS))} of the doubtful among them; {len(times)} by one or "
+        "more.")
 
 
 def seeds_table(series):

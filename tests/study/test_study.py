@@ -29,9 +29,11 @@ def workplace(tmp_path, monkeypatch):
     for path in (study.LOGS / "again").glob("*.json"):
         text = path.read_text("utf-8").replace('"environment": {}', '"environment": {"cpu": "x"}')
         path.write_text(text, "utf-8")
-    names = re.findall(r"<!-- /(\w+) -->", (ROOT / "README.md").read_text("utf-8"))
+    real = "".join(path.read_text("utf-8") for path in (
+        ROOT / "README.md", *ROOT.glob("docs/*.md")))
+    names = re.findall(r"<!-- /(\w+) -->", real)
     Path("docs").mkdir()
-    for page, blocks in (("README.md", names[:5]), ("docs/more.md", names[5:])):
+    for page, blocks in (("README.md", names[:9]), ("docs/more.md", names[9:])):
         Path(page).write_text("# Title\n" + "".join(
             f"<!-- {name} -->\nold\n<!-- /{name} -->\nwords\n" for name in blocks), "utf-8")
     monkeypatch.setattr(plot, "save", lambda figure, path: path.touch())
@@ -42,7 +44,7 @@ def read_pages():
     return [Path(page).read_text("utf-8") for page in ("README.md", "docs/more.md")]
 
 
-def test_the_readme_shows_what_the_logs_say(monkeypatch):
+def test_the_pages_show_what_the_logs_say(monkeypatch):
     monkeypatch.chdir(ROOT)
     pages = study.read_pages()
     blocks = study.make_blocks(*map(compare.finished_series, study.read_logs()))
@@ -62,8 +64,9 @@ def test_pages_are_filled_and_figures_drawn(workplace, capsys):
     assert {Path(line).name for line in out.split()[2:]} == drawn
     pages = read_pages()
     assert all(page.count("# Title") == 1 and "old" not in page for page in pages)
-    assert "| `lenet` | 61,706 | **98.91 ± 0.08** (2) |" in pages[0]
-    assert "Over 2 seeds; every p is corrected" in "".join(pages)
+    assert "| LeNet-5 (`lenet`) | 61,706 | **98.91 ± 0.08** | 108.5 |" in pages[0]
+    assert "| LeNet-5 (`lenet`): 61,706 | **98.91 ± 0.08** (2) |" in pages[1]
+    assert "Over 2 seeds. Each p is corrected" in "".join(pages)
     assert "lenet_wide" not in "".join(pages)
     assert study.main([]) == 0
     assert read_pages() == pages
@@ -79,11 +82,11 @@ def test_markers_must_stand_once(more, places):
 
 def test_a_block_on_two_pages_is_one_line_and_nothing_is_written(workplace, capsys):
     with open("docs/more.md", "a") as file:
-        file.write("<!-- results -->\n<!-- /results -->\n")
+        file.write("<!-- nets -->\n<!-- /nets -->\n")
     before = read_pages()
     assert study.main([]) == 1
     assert capsys.readouterr() == ("", (
-        f"study: README.md, {Path('docs/more.md')}: the block <!-- results --> must stand exactly "
+        f"study: README.md, {Path('docs/more.md')}: the block <!-- nets --> must stand exactly "
         "once, not 2 times\n"))
     assert read_pages() == before
     assert not study.FIGURES.exists()
@@ -141,7 +144,7 @@ def test_recipes_and_nets_can_be_renamed_and_removed(workplace, capsys, monkeypa
     after = study.make_blocks(*map(compare.finished_series, study.read_logs()))
     assert after["results"] != before["results"]
     assert sorted(after["results"].splitlines()) == sorted(before["results"].splitlines())
-    assert "| `mlp` |" in after["results"].splitlines()[-1]
+    assert "| CustomMLP (`mlp`): " in after["results"].splitlines()[-1]
     assert "LeNet1998" in before["parameters"]
     assert "LeNet1998" not in after["parameters"]
     assert after["parameters"].count("| total |") == before["parameters"].count("| total |") - 1

@@ -1,5 +1,6 @@
 """study/tables.py: the tables of the report, compared with numbers by hand."""
 
+import re
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -19,27 +20,27 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     write_series(tmp_path, "lenet_reg-dropout0.0", [0.5], model="lenet_reg")
     series = read(tmp_path)
     text = tables.results_table(series)
-    assert "| `lenet` | 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 | 450.0 |" in text
+    assert "| LeNet-5 (`lenet`): 61,706 | **99.12 ± 0.03** (2) | 88 (86 to 90) | 90.00 |" in text
     order = [row.split("`")[1] for row in text.splitlines()[2:]]
     assert order == ["lenet", "mlp", "lenet_dropout", "lenet_reg", "lenet_reg-dropout0.0"]
     text = tables.ablation_table(series)
     # Differences of 40 and 42 images: 0.41 ± 12.706 * 0.01414 / sqrt(2).
-    assert ("| `lenet_reg` | 99.53 ± 0.04 | +0.41 | +0.28 to +0.54 | paired, 2 seeds | better |"
-            in text)
+    assert ("| LeNet-5, regularised (`lenet_reg`) | 99.53 ± 0.04 | "
+            "+0.41 (+0.28 to +0.54; paired, 2 seeds) | better |" in text)
     # The seeds are counted on both sides, not those of the series alone.
-    assert "| `lenet_dropout` | 99.12 ± 0.06 | +0.00 | " in text
-    assert "| Welch, 3 and 2 seeds | undecided |" in text
-    assert "- `lenet_dropout` is undecided against `lenet`: +0.00 points, 95 % interval" in text
+    assert "| LeNet-5 with dropout (`lenet_dropout`) | 99.12 ± 0.06 | +0.00 (" in text
+    assert "; Welch, 3 and 2 seeds) | undecided |" in text
+    assert "- `lenet_dropout` against `lenet` is undecided: p = " in text
     text = tables.paired_tests(series)
     # Their errors are nested here: 90 of the MLP's 200 are LeNet's too, and 110 its alone.
-    assert ("the nets of seed 0: `lenet` alone misreads 0 images, `mlp` alone 110; McNemar's exact "
-            "p = 1.5e-33") in text
+    assert ("Of the nets of seed 0, `lenet` alone misreads 0 images, and `mlp` alone 110: "
+            "p = 1.5e-33 (McNemar's exact test)") in text
     del series["lenet_reg"][1]["errors"][20:]
     text = tables.sampling_error(series)
-    assert "99.53 % of 10,000 images (`lenet_reg`)" in text
+    assert "(`lenet_reg`) reads 99.53 % of the 10,000 test images right" in text
     # Wilson's interval for 9,953 of 10,000: where the distance is 1.96 standard errors.
-    assert "(Wilson) of 99.38 to 99.65 %" in text
-    assert "misreads 0 of the 15. 20 images are misread by more than half of its 2 nets" in text
+    assert "99.38 to 99.65 % (95 % interval, Wilson)" in text
+    assert "misreads 0 of these 15.\n- 20 images are misread by more than half of its 2" in text
     assert "50 by one or more" in text
     # Ten runs of one epoch of 450 seconds.
     assert "on the test set 10 runs, 1.2 hours" in tables.cost(series, {})
@@ -59,18 +60,17 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     text = tables.road_table(read(tmp_path))
     rows = rows_of(text)
     assert [row[0].split("`")[1] for row in rows] == list(accuracy)
-    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88.0 (74 to 102)", "", "", "", ""]
+    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88 (74 to 102)", "", ""]
     # 88 errors on average, then 99: by Welch, since a seed is missing.
-    assert rows[1][1:4] == ["**99.01 ± 0.01** (2)", "99.0 (98 to 100)", "-0.11"]
-    assert rows[1][5] == "Welch, 2 and 3 seeds"
+    assert rows[1][1:3] == ["**99.01 ± 0.01** (2)", "99 (98 to 100)"]
+    assert re.fullmatch(r"-0.11 \(.*; Welch, 2 and 3 seeds\)", rows[1][3])
     # Both seeds gain one image: one of two signs in both has a p of 1/2.
-    assert rows[2][3:] == ["+0.01", "same in every seed", "sign test, 2 seeds", "undecided"]
+    assert rows[2][3:] == ["+0.01 (same in every seed; sign test, 2 seeds)", "undecided"]
     # Differences of 30 and 31 images to the row before: 30.5 ± 12.706 * 0.707 / sqrt(2).
-    assert rows[3][3:] == ["+0.30", "+0.24 to +0.37", "paired, 2 seeds", "better"]
-    assert ("- `lenet_1998_dense` is undecided against `lenet_1998_linear`: +0.01 points, the same "
-            "difference in every seed (sign test, 2 seeds), p = 0.61 (Holm, 3 comparisons); "
-            "about 7 seeds each would") in text
-    assert "- `lenet_1998_linear` is undecided against `lenet_1998`: -0.11 points" in text
+    assert rows[3][3:] == ["+0.30 (+0.24 to +0.37; paired, 2 seeds)", "better"]
+    assert ("- `lenet_1998_dense` against `lenet_1998_linear` is undecided: p = 0.61 (Holm, 3 "
+            "comparisons); about 7 seeds each would") in text
+    assert "- `lenet_1998_linear` against `lenet_1998` is undecided: p = " in text
     assert text.count("(Holm, 3 comparisons)") == 2
 
 
@@ -88,25 +88,25 @@ def test_the_road_changes_what_its_words_say():
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    ([0.9905, 0.9905], ["**0.95 ± 0.00** (2)", "95.0 (95 to 95)", "inside", "2 of 2"]),
-    ([0.9895, 0.9895], ["**1.05 ± 0.00** (2)", "105.0 (105 to 105)", "inside", "2 of 2"]),
-    ([0.9894, 0.9894], ["**1.06 ± 0.00** (2)", "106.0 (106 to 106)", "outside, 0.11 points worse",
-                        "0 of 2"]),
-    ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80.0 (75 to 85)", "outside, 0.15 points better",
-                        "1 of 2"]),
-    ([0.9910], ["**0.90** (1)", "90", "inside", "1 of 1"])])
+    ([0.9905, 0.9905], ["**0.95 ± 0.00** (2)", "95", "inside; 2 of 2 seeds are inside"]),
+    ([0.9895, 0.9895], ["**1.05 ± 0.00** (2)", "105", "inside; 2 of 2 seeds are inside"]),
+    ([0.9894, 0.9894], ["**1.06 ± 0.00** (2)", "106",
+                        "outside, 0.11 points worse; 0 of 2 seeds are inside"]),
+    ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80 (75 to 85)",
+                        "outside, 0.15 points better; 1 of 2 seeds are inside"]),
+    ([0.9910], ["**0.90** (1)", "90", "inside; 1 of 1 seeds are inside"])])
 def test_the_numbers_decide_what_is_inside_of_the_papers(tmp_path, values, words):
     write_series(tmp_path, "lenet_1998", values, recipe=RECIPES["lenet_1998"])
     (row,) = rows_of(tables.published_table(read(tmp_path)))
-    assert row == ["60,000 images", "0.95 ± 0.10", "`lenet_1998`", *words]
+    assert row == ["60,000 images (`lenet_1998`)", "0.95 ± 0.10", *words]
 
 
 def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
     write_series(tmp_path, "lenet_1998-augment", [0.9918, 0.9922], model="lenet_1998",
                  recipe=replace(RECIPES["lenet_1998"], augment=True))
     (row,) = rows_of(tables.published_table(read(tmp_path)))
-    assert row == ["distorted images too", "0.80 ± 0.10", "`lenet_1998-augment`",
-                   "**0.80 ± 0.03** (2)", "80.0 (78 to 82)", "inside", "2 of 2"]
+    assert row == ["distorted images too (`lenet_1998-augment`)", "0.80 ± 0.10",
+                   "**0.80 ± 0.03** (2)", "80 (78 to 82)", "inside; 2 of 2 seeds are inside"]
     assert rows_of(tables.published_table({})) == []
 
 
@@ -130,8 +130,9 @@ def test_calibration_counts_every_log_that_has_it(tmp_path):
         run["history"] = [{"test_loss": loss} for loss in losses]
     rows = rows_of(tables.calibration_table(series, again))
     # (3 + 1) / 100 and (1 + 1) / 100; sure of 97 %, right are 93 % and 97 %.
-    assert rows == [["`lenet`", "0.0400 (1)", "0.0450", "97.00", "95.00", "**3.00 ± 1.41** (2)"],
-                    ["`lenet_reg`", "0.4000 (1)", "0.4000", "", "", ""]]
+    assert rows == [["LeNet-5 (`lenet`)", "0.0400 (1)", "0.0450", "97.00", "95.00",
+                     "**3.00 ± 1.41** (2)"],
+                    ["LeNet-5, regularised (`lenet_reg`)", "0.4000 (1)", "0.4000", "", "", ""]]
 
 
 def test_runs_trained_once_more_are_compared_with_their_own_seeds(tmp_path):
@@ -146,18 +147,23 @@ def test_runs_trained_once_more_are_compared_with_their_own_seeds(tmp_path):
         for run in runs_again:
             run["environment"] = {"cpu": "another"}
             run["history"][0]["seconds"] = 3.0
-    rows = rows_of(tables.robustness_table(series, again))
+    text = tables.robustness_table(series, again)
+    rows = rows_of(text)
     # Images: 2, -1, 1 more read right, and 1, 3.
     assert [row[:4] for row in rows] == [
         ["`lenet` once more, another", "3", "99.11 ± 0.10", "99.10 ± 0.10"],
         ["`lenet_reg` once more, another", "1", "99.50", "99.50"],
         ["`lenet_reg-bf16`, with bfloat16", "2", "99.53 ± 0.03", "99.51 ± 0.01"]]
-    assert rows[0][4].startswith("undecided: +0.01 points, 95 % interval -0.03 to +0.04 (paired, 3")
-    assert rows[1][4] == "equal in every digit of every epoch, and in every error"
-    assert rows[2][4].startswith("undecided: +0.02 points, 95 % interval -0.11 to +0.15 (paired, 2")
+    assert [row[4] for row in rows] == ["undecided", "equal in every digit of every epoch",
+                                        "undecided"]
+    first, second = text.partition("\n\n")[2].splitlines()
+    assert first.startswith("- `lenet` once more, another: undecided, +0.01 points, 95 % interval "
+                            "-0.03 to +0.04 (paired, 3 seeds)")
+    assert second.startswith("- `lenet_reg-bf16`, with bfloat16: undecided, +0.02 points, 95 % "
+                             "interval -0.11 to +0.15 (paired, 2 seeds)")
     again["lenet_reg"][0]["errors"] = [[5, 0, 1, 0.5]]
     rows = rows_of(tables.robustness_table(series, again))
-    assert rows[1][4].startswith("undecided: one seed")
+    assert rows[1][4] == "undecided"
 
 
 def test_effects_are_told_with_their_numbers(tmp_path):
@@ -168,12 +174,17 @@ def test_effects_are_told_with_their_numbers(tmp_path):
                       for seed in range(4)]
         write_series(tmp_path, name, accuracies, model=name.partition("-")[0])
     text = tables.effects_table(read(tmp_path))
-    rows = {row[0]: row[1:] for row in rows_of(text)}
+    accuracy, loss, words = text.split("\n\n")
+    rows = {row[0]: row[1:] for row in rows_of(accuracy)}
+    assert rows.keys() == {row[0] for row in rows_of(loss)}
     assert len(rows) == 11
     # Over the nets with and without augmentation: (30 + 30 + 26 + 26) / 4 images.
-    assert rows["weight decay, on average"][0] == "+0.28"
-    assert rows["weight decay, on average"][3] == "**helps**"
-    assert rows["weight decay x augmentation"][0] == "-0.02"
-    assert rows["dropout, on average"][3] == "undecided"
-    assert "Over 4 seeds; every p is corrected for all 22 answers" in text
+    assert rows["weight decay, on average"][0].startswith("+0.28 (")
+    assert rows["weight decay, on average"][2] == "**helps**"
+    assert rows["weight decay x augmentation"][0].startswith("-0.02 (")
+    assert rows["dropout, on average"][2] == "undecided"
+    assert "Over 4 seeds. Each p is corrected for all 22 answers" in words
+    interval = rows["dropout, on average"][0].partition(" (")[2].rstrip(")")
+    low, high = (abs(float(end)) for end in interval.split(" to "))
+    assert f"on average, is below {max(low, high):.2f} points" in words
     assert "two seeds of each of the eight nets" in tables.effects_table({})
