@@ -68,7 +68,8 @@ def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
     first = min(series["lenet"], key=lambda run: run["seed"])
     return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
-            f"{describe([first])}`. Another machine may come to a few errors more or fewer.")
+            f"{describe([first])}`. Another machine may come to a few errors more or fewer. Then "
+            "`python plot.py` draws the curves and the errors into `img/`.")
 
 
 def count_parameters(net):
