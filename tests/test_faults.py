@@ -359,7 +359,6 @@ def raise_label(path):
 
 @pytest.mark.parametrize(("name", "spoil", "words"), [
     ("", shutil.rmtree, ["no such folder", "data"]),
-    ("", lambda path: [file.unlink() for file in path.iterdir()], ["no MNIST", "data"]),
     ("train-images-idx3-ubyte.gz", truncate, []),
     ("t10k-images-idx3-ubyte.gz", lambda path: path.write_bytes(b""), []),
     ("t10k-labels-idx1-ubyte", lambda path: path.with_suffix(".gz").unlink(), ["missing"]),
@@ -369,6 +368,17 @@ def test_bad_data(name, spoil, words, train, small_digits, fails):
     write_idx_folder(Path("mnist").absolute(), small_digits)
     spoil(Path("mnist", name))
     fails(train("--epochs", "1", "--data-dir", "mnist"), 1, Path("mnist", name), *words)
+    assert not list(Path().rglob("*.pt"))
+
+
+def test_a_folder_without_data_is_told_what_is_read(train, capsys):
+    """A line for the fault, and one for each form: the only error of more than one line."""
+    Path("mnist").mkdir()
+    assert train("--epochs", "1", "--data-dir", "mnist") == 1
+    fault, *forms = capsys.readouterr().err.splitlines()
+    assert fault.startswith("main.py: mnist: no MNIST here; what is read")
+    assert [form for form in forms if "train.csv" in form]
+    assert all(form.startswith("  ") for form in forms)
     assert not list(Path().rglob("*.pt"))
 
 

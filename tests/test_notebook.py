@@ -42,8 +42,8 @@ def outputs(small_idx, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("cell", "words"), [
-    ("main", "finished, test accuracy"), ("plot", "samples.png"), ("report", "of 200"),
-    ("dataset", "train: 600 images"), ("!main", "-epochs2-"), ("!plot", "samples.png"),
+    ("main", "finished, test accuracy"), ("plot", "model_comparison.png"), ("report", "of 200"),
+    ("dataset", "train: 600 images"), ("!main", "-epochs2-"), ("!plot", "model_comparison.png"),
     ("shown", "image/png")])
 def test_a_script_does_its_work(outputs, cell, words):
     text, errors = outputs[cell]
