@@ -4,8 +4,8 @@
     python predict.py photo.png --show         also writes what the net saw: photo.png.mnist.png
     python predict.py photo.png --weights checkpoints/lenet-seed0.pt
 
-Leave some empty paper around the digit. lab/digit.py turns the picture into one like MNIST's. The
-README says how far you can trust the answers.
+Leave some empty paper around the digit. lab/digit.py turns the picture into one like MNIST's.
+docs/own-digits.md says how far you can trust the answers.
 """
 
 import glob
