@@ -235,3 +235,9 @@ def test_sentences_of_the_readme_are_short():
     lengths = [len(words) for words in find_sentences(prose)]
     assert [" ".join(words) for words in find_sentences(prose) if len(words) > 28] == []
     assert sum(lengths) / len(lengths) <= 15
+
+
+def test_every_file_of_the_house_is_in_its_table():
+    table = USING.partition("## The files")[2]
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("lab/[!_]*.*")]:
+        assert re.search(rf"`(lab/)?{path.name}`", table), path
