@@ -16,7 +16,7 @@ SLOPES = np.tan(np.radians(np.arange(-10, 10.5, 0.5)))  # of ruled lines: up to 
 COLUMNS = 48  # ruled lines are searched in so many columns: enough, and cheap
 THROUGH = 30  # percentile along a line: it must show in more than two thirds of the columns
 DARKER = 1.6  # what is so many times as dark as a ruled line is ink
-SPARE = 6  # pixels that blur and the filters here add to the thickness of a ruled line
+SPARE = 8  # pixels that blur and the filters here add to the thickness of a ruled line
 SOFT = 0.15  # of full ink; the soft edge of a stroke begins here
 INKED = 0.3  # of full ink; more belongs to a mark. At 0.5, pencil strokes fall apart
 THICKEST = 1 / 20  # of the height, for a ruled line: twice as thick as 0.25 mm on 10 mm of paper
@@ -44,8 +44,9 @@ def find_ink(image):
     # Where less light falls on the paper, dark ink differs from it less, in proportion. Light ink
     # gets the same: what is the negative of a picture gives the same ink.
     ink = 1 - pixels / paper
-    erase_lines(ink, fewest=1)
-    erase_lines(ink.T, fewest=2)  # a single vertical line may well be a 1
+    if min(ink.shape) >= COLUMNS:  # on smaller ones, what looks like lines is strokes
+        erase_lines(ink, fewest=1)
+        erase_lines(ink.T, fewest=2)  # a single vertical line may well be a 1
     # Noise lifts the closing above the paper. The noise's level and standard deviation come from
     # the lowest quarter of the pixels, which is paper even if a thick digit fills the picture.
     # A normal distribution has its 25th percentile at -0.67 and its 5th at -1.64.

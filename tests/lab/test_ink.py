@@ -48,6 +48,18 @@ def test_a_single_line_is_taken_out_and_a_one_that_fills_the_picture_is_not(net,
     assert own_digits.read(net, one) == 1
 
 
+def test_a_printed_box_that_the_digit_touches_is_taken_out(net, drawn):
+    right = 0
+    for digit, mask in enumerate(drawn):
+        mask = mask.crop(mask.getbbox()).resize((90, 130))
+        box = Image.new("L", (210, 166), 250)
+        box.paste(0, (60, 24), mask)
+        for line in ([0, 10, 209, 10], [0, 154, 209, 154], [10, 0, 10, 165], [198, 0, 198, 165]):
+            ImageDraw.Draw(box).line(line, 20, 7)
+        right += own_digits.read(net, box) == digit
+    assert right >= 9
+
+
 def test_an_empty_sheet_with_a_shadow_is_blank(net):
     chance = np.random.default_rng(4)  # the 13th shadow ends in a wedge at the border
     answers = {own_digits.read(net, own_digits.shade(chance)) for _ in range(13)}
