@@ -28,6 +28,7 @@ SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each s
 PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
 MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
 GAP = 0.25  # of the longest mark; nearer marks are one digit
+ALIKE = 1.5  # marks whose sizes differ by a smaller factor may be two digits of one hand
 ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
 HEIC = "a HEIC picture, as iPhones take them; save it as JPEG or PNG first"
 BLANK = "blank, or too faint, too small or too broad to read"
@@ -134,7 +135,9 @@ def keep_digit(ink, page):
     reach = -(-edge // 128)  # pixels; ink is widened by so much, which closes small gaps
     labels, count = ndimage.label(ndimage.maximum_filter(ink > INKED, 2 * reach + 1))
     numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
-    lengths = np.array([max(side.stop - side.start for side in box) for box in boxes])
+    spans = np.array([[(side.start, side.stop) for side in box] for box in boxes]).reshape(-1, 2, 2)
+    sizes = np.ptp(spans, axis=2)  # (count, 2): height and width
+    lengths = sizes.max(1, initial=0)
     amounts = ndimage.sum_labels(ink, labels, numbers)
     inner = ~np.isin(numbers, [labels[0], labels[-1]]) & ~np.isin(numbers, labels[:, [0, -1]])
     # At the border, the edge of a shadow may end in a wedge: what counts there is longer.
@@ -145,20 +148,40 @@ def keep_digit(ink, page):
         parts[i] = not is_edge(alone, page[around], reach)
     if not parts.any():
         raise PictureError(BLANK)
-    # A mark at the border counts as the digit only if no other mark is large enough to be one.
+    # A mark at the border counts as the digit only if no other mark is large enough to be one. But
+    # what is close to the digit, about as long, and no line, is a part of it, or a second digit.
     large = (lengths > 2 * SPECK * edge) | (amounts > PIECE * amounts[parts].max())
     if (parts & inner & large).any():
-        parts &= inner
+        main = (lengths * (parts & inner)).argmax()
+        apart = np.maximum(spans[:, :, 0] - spans[main, :, 1], spans[main, :, 0] - spans[:, :, 1])
+        close, line = apart.max(1) < GAP * lengths[main], sizes.min(1) <= lengths / 5
+        alike = np.maximum(lengths / lengths[main], lengths[main] / lengths) < ALIKE
+        parts &= inner | (close & alike & ~line)
     parts &= amounts > PIECE * amounts[parts].max()
     longest = lengths[parts].max() - 2 * reach
     marks = numbers[parts & (lengths - 2 * reach > MARK * longest)]
     if len(marks) > 1:
         inked = (ink > INKED) & np.isin(labels, marks)
         _, count = ndimage.label(ndimage.distance_transform_edt(~inked) <= GAP * longest / 2)
+        count = max(count, count_columns(spans[marks - 1]))
         if count > 1:
             raise PictureError(f"{count} separate marks; one digit a picture, please, "
                                "its strokes joined")
     return ink * np.isin(labels, numbers[parts])
+
+
+def count_columns(spans):
+    """How many of the marks stand side by side and are about as tall. spans: see `keep_digit`.
+
+    So stand two digits, however close, but hardly ever the pieces of one.
+    """
+    count, last = 1, None
+    for (top, bottom), (left, right) in spans[spans[:, 1, 0].argsort()]:
+        tall = bottom - top
+        if last and left >= last[1] and max(tall / last[0], last[0] / tall) < ALIKE:
+            count += 1
+        last = tall, right
+    return count
 
 
 def fit(ink):

@@ -90,6 +90,15 @@ def test_a_digit_that_fills_28x28_pixels_is_not_one_of_mnists(net, digits):
     assert classify(net, prepared).argmax() == 7
 
 
+def test_a_small_picture_that_is_cropped_to_its_digit_is_read(net, digits):
+    right = 0
+    for pixels, label in zip(*(array[:60] for array in digits["test"]), strict=True):
+        picture = Image.fromarray(pixels)
+        tight = ImageOps.invert(picture.crop(picture.getbbox()).resize((28, 28)))
+        right += own_digits.read(net, tight) == label
+    assert right >= 56  # on so few pixels, no stroke is taken for a ruled line
+
+
 def test_enlarged_inverted_off_centre_unevenly_lit_jpegs(net, digits):
     chance = np.random.default_rng(0)
     right = 0
@@ -325,6 +334,41 @@ def test_a_distant_mark_is_a_digit_if_it_is_long_enough():
     assert np.array_equal(keep_digit(ink, page), ink)
     with pytest.raises(PictureError, match="2 separate marks"):
         keep_digit(*mark((80, 240, 100, 120), (80, 152, 200, 220)))  # 45 %
+
+
+def test_a_part_of_the_digit_that_touches_the_border_is_kept(net):
+    torn = Image.new("L", (300, 320), "white")
+    for half in ([(70, 20), (15, 90), (6, 200), (55, 285)], [(105, 30), (135, 110), (75, 270)]):
+        ImageDraw.Draw(torn).line(half, 0, 16, joint="curve")
+    assert own_digits.read(net, torn) == 0
+    assert own_digits.read(net, ImageOps.expand(torn, 40, "white")) == 0
+
+
+@pytest.mark.parametrize("left", [60, 118])  # the 0 touches the border
+def test_two_digits_that_nearly_touch_are_said(net, left):
+    ten = Image.new("L", (240, 240), "white")
+    ImageDraw.Draw(ten).line([(left - 20, 30), (left - 22, 210)], 0, 20)
+    ImageDraw.Draw(ten).ellipse([left, 40, left + 121, 190], outline=0, width=24)
+    with pytest.raises(PictureError, match="2 separate marks"):
+        prepare(ten)
+
+
+def test_a_line_at_the_border_is_no_part_of_the_digit():
+    one, line = (80, 240, 140, 160), (60, 260, 112, 118)
+    ink, page = mark(one, line)
+    assert np.array_equal(keep_digit(ink[:, 112:], page[:, 112:]), mark(one)[0][:, 112:])
+
+
+@pytest.mark.parametrize(("bottom", "kept"), [(20, False), (40, True)])
+def test_at_the_border_only_a_longer_mark_counts(bottom, kept):
+    ink, page = mark((0, bottom, 100, 110))  # in the middle, both are long enough
+    inner = np.roll(ink, 50, 0), np.roll(page, 50, 0)
+    assert np.array_equal(keep_digit(*inner), inner[0])
+    if kept:
+        assert np.array_equal(keep_digit(ink, page), ink)
+    else:
+        with pytest.raises(PictureError, match="blank"):
+            keep_digit(ink, page)
 
 
 def test_a_mark_at_the_border_is_a_digit_only_if_it_is_alone():
