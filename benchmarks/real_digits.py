@@ -3,7 +3,8 @@
     python benchmarks/real_digits.py FOLDER [--weights FILE]      takes some minutes
 
 Reads every file `<hand><number>_<label>.<ending>` below FOLDER, and prints a row a hand (the
-letters before the number) as Markdown. A label is a digit, or `several`, which is right if the
+letters before the number, or the folder's name where there are none, as in the `drawn/` that
+draw.py keeps) as Markdown. A label is a digit, or `several`, which is right if the
 picture is refused. Beside it stands the naive way: grey, inverted if the border is light, resized
 to 28x28, one look of the same net.
 
@@ -25,7 +26,7 @@ from dataset import SIDE, Transform
 from lab import checkpoints
 from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
 
-NAME = re.compile(r"([a-z]+)\d*_(\d|several)\.[^.]+")
+NAME = re.compile(r"([a-z]*)\d*_(\d|several)\.[^.]+")
 SHEET = 1000  # pixels along each edge
 SIZES = (0.05, 0.06, 0.08, 0.11)  # of a digit on the sheet
 PAIRS = 90  # of each size
@@ -62,17 +63,17 @@ def print_hands(net, pictures):
         row = 1, right, not right and not refused, refused, naive == label
         rows["several" if label == "several" else hand] += row
     several = rows.pop("several", None)
-    for hand, row in [*sorted(rows.items()), ("all", sum(rows.values()))]:
+    for hand, row in [*sorted(rows.items()), ("all", sum(rows.values(), np.zeros(5, dtype=int)))]:
         print(f"| {hand} | {' | '.join(map(str, row))} |")
     if several is not None:
         print(f"\nof {several[0]} pictures of several digits, {several[1]} are refused")
 
 
 def cut_out(image):
-    """The digit of a picture alone, as a mask (L); None if the paper around it is not one tone."""
+    """The digit of a picture alone, as a mask (L); None if blank or on paper of several tones."""
     pixels = np.asarray(image, dtype=float)
     differs = np.abs(pixels - np.median(border(pixels)))
-    if border(differs).max() > 0.2 * differs.max():
+    if not differs.any() or border(differs).max() > 0.2 * differs.max():
         return None
     mask = Image.fromarray(np.uint8(255 * differs / differs.max()))
     return mask.crop(mask.point(lambda value: value > 64 and 255).getbbox())
@@ -108,13 +109,16 @@ def main():
     parser.add_argument("--weights", type=Path, default=WEIGHTS, metavar="FILE")
     args = parser.parse_args()
     named = [(NAME.fullmatch(path.name), path) for path in sorted(args.folder.rglob("*_*.*"))]
-    pictures = [(name[1], name[2], read_picture(path)) for name, path in named if name]
+    pictures = [(name[1] or path.resolve().parent.name, name[2], read_picture(path))
+                for name, path in named if name]
     if not pictures:
         sys.exit(f"real_digits.py: {args.folder}: no picture <hand><number>_<label>.<ending>")
     net = checkpoints.read_net(args.weights)
     print_hands(net, pictures)
     masks = [cut_out(image) for _, label, image in pictures if label != "several"]
-    print_pairs(net, [mask for mask in masks if mask])
+    masks = [mask for mask in masks if mask]
+    if len(masks) > 1:
+        print_pairs(net, masks)
 
 
 if __name__ == "__main__":

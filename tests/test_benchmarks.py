@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import Subset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import real_digits
 import speed
 import time_to_accuracy
 
@@ -144,3 +146,18 @@ def test_a_miss_is_shown():
     assert time_to_accuracy.row("seed 0", parts, 0.9899, 2, 5.5) == (
         "| seed 0 | 5.5 | 1.0 | 1.0 | 1.0 | 1.0 | 1.5 | 2 | 98.99 %, a miss |")
     assert time_to_accuracy.row("seed 0", parts, 0.99, 2, 5.5).endswith("| 2 | 99.00 % |")
+
+
+def test_real_digits_are_counted_a_row_a_hand(monkeypatch, digits, tmp_path, capsys):
+    (tmp_path / "drawn").mkdir()
+    white = Image.new("L", (40, 40), 255)
+    for name in ("drawn/1_several.png", "b7_3.png", "notes_x.txt"):
+        white.save(tmp_path / name, "png")
+    image, label = digits[0]
+    Image.fromarray(image[0].numpy()).save(tmp_path / f"drawn/2_{label}.png")  # as draw.py names it
+    monkeypatch.setattr(sys, "argv", ["real_digits.py", str(tmp_path)])
+    real_digits.main()  # one digit makes no pairs
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[2:] == [
+        "| b | 1 | 0 | 0 | 1 | 0 |", "| drawn | 1 | 1 | 0 | 0 | 1 |", "| all | 2 | 1 | 0 | 1 | 1 |",
+        "", "of 1 pictures of several digits, 1 are refused"]
