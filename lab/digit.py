@@ -163,7 +163,8 @@ def keep_digit(ink, page):
     if len(marks) > 1:
         inked = (ink > INKED) & np.isin(labels, marks)
         _, count = ndimage.label(ndimage.distance_transform_edt(~inked) <= GAP * longest / 2)
-        count = max(count, count_columns(spans[marks - 1]))
+        whole = (sizes == ink.shape).any(1)  # from border to border: a ruled line, no digit
+        count = max(count, count_columns(spans[marks[~whole[marks - 1]] - 1]))
         if count > 1:
             raise PictureError(f"{count} separate marks; one digit a picture, please, "
                                "its strokes joined")
@@ -171,17 +172,15 @@ def keep_digit(ink, page):
 
 
 def count_columns(spans):
-    """How many of the marks stand side by side and are about as tall. spans: see `keep_digit`.
+    """How many of the marks stand side by side on the same rows. spans: see `keep_digit`.
 
     So stand two digits, however close, but hardly ever the pieces of one.
     """
-    count, last = 1, None
-    for (top, bottom), (left, right) in spans[spans[:, 1, 0].argsort()]:
-        tall = bottom - top
-        if last and left >= last[1] and max(tall / last[0], last[0] / tall) < ALIKE:
-            count += 1
-        last = tall, right
-    return count
+    rows, columns = spans[spans[:, 1, 0].argsort()].swapaxes(0, 1)  # from left to right
+    apart = columns[1:, 0] >= columns[:-1, 1]
+    shared = np.minimum(rows[1:, 1], rows[:-1, 1]) - np.maximum(rows[1:, 0], rows[:-1, 0])
+    either = np.maximum(rows[1:, 1], rows[:-1, 1]) - np.minimum(rows[1:, 0], rows[:-1, 0])
+    return 1 + (apart & (shared * ALIKE > either)).sum()
 
 
 def fit(ink):
