@@ -225,7 +225,6 @@ def start(main):
     with contextlib.suppress(AttributeError):  # another stream has been put in its place
         sys.stdout.reconfigure(errors="backslashreplace")
     gc.freeze()  # or each collection would visit all of torch, the interpreter's last for 0.3 s
-    gc.set_threshold(20_000)  # the logs of a thousand runs are many objects, and none is garbage
     try:
         status = main()
         sys.stdout.flush()  # while a reader that has left is no fault

@@ -12,6 +12,7 @@ Student's t needs some spread. If the difference is the same in every seed, an e
 place: the sign test for pairs, the permutation test otherwise. Then there is no interval.
 """
 
+import gc
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ def read_all(log_dir, names, defaults):
         f"{path}: passed over, since runs are called <series>-seed<seed>" for path in others]
     if not there:
         raise RunError(f"{log_dir}: no run in it; python main.py makes one")
+    gc.disable()  # the logs of thousands of runs are millions of objects, none of them garbage
     for name in names or there:
         try:
             if name not in there:
@@ -47,6 +49,7 @@ def read_all(log_dir, names, defaults):
             found[name] = read_series(there[name], defaults)
         except RunError as error:
             complaints.append(str(error))
+    gc.enable()
     return found, complaints
 
 
