@@ -39,6 +39,8 @@ def test_the_scripts_in_a_notebook(small_idx, tmp_path):
         "failed": f'%run "{ROOT}/main.py" --epochs 0',
         "!main": f'!{python} "{ROOT}/main.py" --epochs 2 {data}',
         "!plot": f'!MPLBACKEND=nonsense {python} "{ROOT}/plot.py" {data}',
+        "!bar": f'!cd "{ROOT}" && {python} -c "import sys; from lab.command import hide_bar; '
+                'print(sys.stderr.isatty(), hide_bar())"',
         "shown": f'from IPython.display import Image; Image("{figure}")',
     }, tmp_path)
     for cell, words in {"main": "finished, test accuracy", "plot": "model_comparison.png",
@@ -52,7 +54,7 @@ def test_the_scripts_in_a_notebook(small_idx, tmp_path):
     assert "main.py: error: --epochs 0: must be a whole number of at least 1" in text
     assert "Traceback" not in text
     assert errors == ["SystemExit"]
-    # The notebook keeps its signals and its backend, and no refresh of a bar.
+    # The notebook keeps its signals and its backend. It would keep each refresh of a bar.
     assert outputs["signals after"] == outputs["signals"]
     assert "inline" in outputs["backend"][0]
-    assert "%|" not in outputs["!main"][0]
+    assert outputs["!bar"][0].strip() == "True True"
