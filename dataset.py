@@ -127,15 +127,15 @@ def load_data(data_dir, for_training, for_testing, validate=False, device="cpu",
     Raises DataError if the files are missing or broken.
     """
     train_set = MNIST(data_dir, True, for_training, device, invert)
+    data = {"train": train_set.fingerprint()}
     if validate:
         test_set = train_set.select(slice(None))
         test_set.transform = for_testing
+        data["validation"] = data["train"]
+        train_set, test_set = hold_out(train_set, test_set)
     else:
         test_set = MNIST(data_dir, False, for_testing, device, invert)
-    data = {"train": train_set.fingerprint(),
-            "validation" if validate else "test": test_set.fingerprint()}
-    if validate:
-        train_set, test_set = hold_out(train_set, test_set)
+        data["test"] = test_set.fingerprint()
     return train_set, test_set, data
 
 

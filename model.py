@@ -7,6 +7,7 @@ training, `LeNet1998` adds an eleventh. docs/lenet-1998.md lists where `LeNet5` 
 et al. 1998, "Gradient-Based Learning Applied to Document Recognition".
 """
 
+import builtins
 import signal
 
 import torch
@@ -266,14 +267,13 @@ def parameter_table(model):
 def markdown_table(model):
     """`parameter_table` as the lines of a Markdown table."""
     rows, total = parameter_table(model)
-    lines = [f"| {type(model).__name__} | weights + biases | parameters |", "|---|---|---:|"]
-    lines += [f"| `{name}` | {formula} | {count:,} |" for name, formula, count in rows]
-    sums = " + ".join(f"{count:,}" for _, _, count in rows)
-    return [*lines, f"| total | {sums} | **{total:,}** |"]
+    return [f"| {type(model).__name__} | weights + biases | parameters |", "|---|---|---:|",
+            *(f"| `{name}` | {formula} | {count:,} |" for name, formula, count in rows),
+            f"| total | {' + '.join(f'{count:,}' for _, _, count in rows)} | **{total:,}** |"]
 
 
 if __name__ == "__main__":
-    if hasattr(signal, "SIGPIPE"):  # not on Windows
+    if hasattr(signal, "SIGPIPE") and not hasattr(builtins, "get_ipython"):  # as in dataset.py
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end in silence when `head` has enough
     nets = (LeNet5(), RegularizedLeNet5(0), CustomMLP(), LeNet1998(), LinearLeNet1998(),
             DenseLeNet1998(), MaxLeNet1998(), LeNetWide(0), MLPWide(0))

@@ -25,15 +25,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from dataset import SIDE, Transform
 from lab import checkpoints
 from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
+from lab.ink import border
 
 NAME = re.compile(r"([a-z]*)\d*_(\d|several)\.[^.]+")
 SHEET = 1000  # pixels along each edge
 SIZES = (0.05, 0.06, 0.08, 0.11)  # of a digit on the sheet
 PAIRS = 90  # of each size
-
-
-def border(pixels):
-    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
 def answer(net, image):

@@ -4,10 +4,11 @@ So MPLBACKEND does not matter. A notebook hands it down to the programs that it 
 lack the backend that it names, matplotlib cannot even be imported.
 """
 
-import builtins
 import os
 
-if not hasattr(builtins, "get_ipython"):  # the notebook itself has its backend, and needs it
+from lab.command import in_notebook
+
+if not in_notebook():  # the notebook itself has its backend, and needs it
     os.environ.pop("MPLBACKEND", None)
 
 from matplotlib import style

@@ -41,15 +41,17 @@ def read_all(log_dir, names, defaults):
     if not there:
         raise RunError(f"{log_dir}: no run in it; python main.py makes one")
     gc.disable()  # the logs of thousands of runs are millions of objects, none of them garbage
-    for name in names or there:
-        try:
-            if name not in there:
-                hint = nearest(name, there) or f"; there are {', '.join(there)}"
-                raise RunError(f"{log_dir}: no series {name}{hint}")
-            found[name] = read_series(there[name], defaults)
-        except RunError as error:
-            complaints.append(str(error))
-    gc.enable()
+    try:
+        for name in names or there:
+            try:
+                if name not in there:
+                    hint = nearest(name, there) or f"; there are {', '.join(there)}"
+                    raise RunError(f"{log_dir}: no series {name}{hint}")
+                found[name] = read_series(there[name], defaults)
+            except RunError as error:
+                complaints.append(str(error))
+    finally:
+        gc.enable()
     return found, complaints
 
 
@@ -85,7 +87,8 @@ def mean_errors(series):
 
 def extent(series):
     """The mean, the lowest and the highest number of errors, in words: "78.7 (66 to 90)"."""
-    low, high = error_counts(series).min(), error_counts(series).max()
+    counts = error_counts(series)
+    low, high = counts.min(), counts.max()
     return mean_errors(series) + (f" ({low:,} to {high:,})" if low < high else "")
 
 

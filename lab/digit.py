@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from dataset import SIDE, Transform
-from lab.ink import COLUMNS, INKED, find_ink, is_edge
+from lab.ink import COLUMNS, INKED, border, find_ink, is_edge
 
 WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
@@ -120,9 +120,8 @@ def is_prepared(pixels):
     if not len(rows) or max(np.ptp(rows), np.ptp(columns)) + 1 not in (BOX - 1, BOX):  # 19: in 16
         return False
     centre = np.array(ndimage.center_of_mass(pixels))
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     # One percent of MNIST's digits touch the border, with up to 6 of its 108 pixels.
-    return (np.abs(centre - CENTRE) < 0.55).all() and np.mean(border == 0) > 0.9
+    return (np.abs(centre - CENTRE) < 0.55).all() and np.mean(border(pixels) == 0) > 0.9
 
 
 def keep_digit(ink, page):

@@ -31,10 +31,10 @@ def find_ink(image):
     pixels = np.asarray(image, dtype=float)
     if max(image.size) > 200:  # large enough to lose nothing but noise
         pixels = ndimage.gaussian_filter(pixels, 1)
-    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    tone = np.median(border)
+    edge = border(pixels)
+    tone = np.median(edge)
     # On a drawing or a clean scan, whatever differs from the paper is ink, however wide its stroke.
-    if np.mean(np.abs(border - tone) <= EVEN) > 0.75:  # the digit may reach the border
+    if np.mean(np.abs(edge - tone) <= EVEN) > 0.75:  # the digit may reach the border
         light = tone >= pixels.mean()
         paper = np.full(pixels.shape, max(tone if light else 255 - tone, 1))
     else:
@@ -62,6 +62,11 @@ def find_ink(image):
     full = np.percentile(ink[ink > floor], 90)
     low = max(floor, SOFT * full)
     return np.clip((ink - low) / (full - low), 0, 1), page
+
+
+def border(pixels):
+    """The outermost pixels of (H, W), all four sides in a row; the corners count twice."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
 def find_paper(image):

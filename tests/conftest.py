@@ -1,5 +1,6 @@
 """What several test files share. `from conftest import write_idx` works in each of them."""
 
+import contextlib
 import gzip
 import io
 import multiprocessing
@@ -9,6 +10,7 @@ import signal
 import struct
 import sys
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for the processes tests start
@@ -154,6 +156,17 @@ def without_reader():
     reader, writer = os.pipe()
     os.close(reader)
     sys.stdout = open(writer, "w", 1)  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def filling_no_memory():
+    """Fails if the block takes a mebibyte or more at its peak, as Python counts it."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
+    finally:
+        tracemalloc.stop()
 
 
 # Digits

@@ -35,6 +35,7 @@ def test_the_scripts_in_a_notebook(small_idx, tmp_path):
         "backend": "import matplotlib; print(matplotlib.get_backend())",
         "report": f'%run "{ROOT}/report.py"',
         "dataset": f'%run "{ROOT}/dataset.py" "{small_idx}"',
+        "model": f'%run "{ROOT}/model.py"',
         "signals after": SIGNALS,
         "failed": f'%run "{ROOT}/main.py" --epochs 0',
         "!main": f'!{python} "{ROOT}/main.py" --epochs 2 {data}',
@@ -45,7 +46,8 @@ def test_the_scripts_in_a_notebook(small_idx, tmp_path):
     }, tmp_path)
     for cell, words in {"main": "finished, test accuracy", "plot": "model_comparison.png",
                         "report": "of 200", "dataset": "train: 600 images", "!main": "-epochs2-",
-                        "!plot": "model_comparison.png", "shown": "image/png"}.items():
+                        "!plot": "model_comparison.png", "model": "61,706",
+                        "shown": "image/png"}.items():
         text, errors = outputs[cell]
         assert words in text, cell
         assert not errors, cell
