@@ -1,5 +1,6 @@
 """readers.read_split: every format gives the same images, and a folder has one format only."""
 
+import contextlib
 import gzip
 import pickle
 import tarfile
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SPLITS, idx_bytes, png_bytes, tar_bytes, write_files, write_idx_folder
-from hypothesis import given
+from hypothesis import assume, given
 from six_digits import (
     DIGITS,
     GOOD,
@@ -151,6 +152,23 @@ def test_training_images_without_test_images(good, tmp_path):
 @given(cut=cuts, flips=flips)
 def test_damage_under_a_checksum_is_noticed_or_harmless(name, cut, flips):
     files = next(files for files in GOOD.values() if name in files)
-    found = read_damaged(files, name, damage(files[name], cut, flips))
+    damaged = damage(files[name], cut, flips)
+    assume(name != "train.tar" or not hides_in_a_header(files[name], damaged))
+    found = read_damaged(files, name, damaged)
     if found:
         assert_equal({"train": found}, {"train": (PICTURES, DIGITS)})
+
+
+def hides_in_a_header(content, damaged):
+    """Whether a header of a tar has changed and still fits its checksum, a mere sum of bytes.
+
+    Two flips can do that, such as one in a label and one in the checksum. Nobody could notice.
+    """
+    for start in range(0, len(damaged), tarfile.BLOCKSIZE):
+        before, after = (tar[start:start + tarfile.BLOCKSIZE] for tar in (content, damaged))
+        with contextlib.suppress(tarfile.TarError):  # it is no header, or the checksum tells
+            for block in (before, after):
+                tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+            if before != after:
+                return True
+    return False
