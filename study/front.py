@@ -67,8 +67,10 @@ def parameter_tables():
 def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
     first = min(series["lenet"], key=lambda run: run["seed"])
+    counts = compare.error_counts(series["lenet"])
     return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
-            f"{describe([first])}`. Another machine may come to a few errors more or fewer. Then "
+            f"{describe([first])}`. Another machine rounds differently, and may end elsewhere: "
+            f"{count_seeds(series['lenet'])} have {counts.min()} to {counts.max()} errors. Then "
             "`python plot.py` draws the curves and the errors into `img/`.")
 
 
