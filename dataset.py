@@ -73,6 +73,13 @@ class MNIST(Dataset):
         selected.images, selected.labels = self.images[index], self.labels[index]
         return selected
 
+    def extend(self, images, labels):
+        """A data set with more images and labels behind its own, of the same types and shapes."""
+        extended = copy.copy(self)
+        extended.images = torch.cat([self.images, images.to(self.images.device)])
+        extended.labels = torch.cat([self.labels, labels.to(self.labels.device)])
+        return extended
+
     def fingerprint(self):
         """What tells this data set from others: a dict of its size and two checksums, all ints."""
         images, labels = (zlib.crc32(tensor.cpu().contiguous().numpy())

@@ -26,6 +26,7 @@ from lab.command import RunError
 from lab.identity import as_dict
 from lab.probe import digest_code, probe
 from lab.runs import find_runs
+from lab.strokes import draw_digits
 
 # What can be set
 
@@ -51,6 +52,7 @@ class Recipe:
     scaling: float = 0.12  # ± fraction, each axis on its own
     shear: float = 10.0  # ± degrees
     thickening: float = 0.0  # of half the images: up to this far to the maximum over 3x3 pixels
+    synthetic: int = 0  # digits drawn by lab/strokes.py, added to the training images
 
 
 DEFAULTS = asdict(Recipe(None))  # complete the recipes of logs that are older than a field
@@ -66,6 +68,9 @@ RECIPES = {
     "lenet_heavy": Recipe(nets.RegularizedLeNet5, dropout=0.5, weight_decay=0.01, augment=True),
     "lenet_record": Recipe(nets.RegularizedLeNet5, dropout=0.0, weight_decay=5e-4, augment=True,
                            thickening=1.0, epochs=120),
+    # For digits of your own: it also knows forms that MNIST hardly has.
+    "lenet_hands": Recipe(nets.LeNet5, weight_decay=5e-4, augment=True, thickening=1.0,
+                          synthetic=20_000, epochs=60),
     "lenet_fast": Recipe(nets.LeNet5, augment=True, epochs=3, lr=0.05),
     # As published, and the steps from there to `lenet`, each on top of the one before.
     "lenet_1998": Recipe(nets.LeNet1998, epochs=20, lr=0.01),
@@ -148,6 +153,8 @@ def make_transforms(recipe):
 
 def train_run(run, recipe, train_set, test_set, device):
     """Trains the epochs that a run does not have yet, and keeps it after each of them."""
+    if recipe.synthetic:
+        train_set = train_set.extend(*draw_digits(recipe.synthetic))
     seed_everything(run.seed, epoch=0)
     # channels_last is the layout that the CPU's convolutions take without reordering.
     model = nets.make_net(recipe.net, recipe.dropout).to(device, memory_format=torch.channels_last)

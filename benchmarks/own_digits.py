@@ -21,6 +21,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from lab import checkpoints
 from lab.digit import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
+from lab.strokes import spline
 
 PENS = (8, 16, 30)  # widths of the stroke on ruled paper, in pixels, for a height of 300
 
@@ -54,15 +55,6 @@ SHAPES = {
 }
 
 
-def spline(points):
-    """A Catmull-Rom spline through points (N, 2), sampled at 25 points a segment."""
-    ends = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    t = np.linspace(0, 1, 25)[:, None]
-    a, b, c, d = (ends[i:len(ends) - 3 + i, None] for i in range(4))  # (N - 1, 1, 2) each
-    curve = b + t / 2 * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-    return curve.reshape(-1, 2)
-
-
 def write(digit, hand, chance):
     """Yields the strokes of a digit in a hand (a number): (N, 2) arrays of x, y within ±0.5.
 
@@ -77,7 +69,7 @@ def write(digit, hand, chance):
         points = np.array([pair.split(",") for pair in stroke.split()], dtype=float) / 100
         points += chance.normal(0, 0.025, points.shape)
         x, y = points.T
-        yield spline(np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1))
+        yield spline(np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1), steps=25)
 
 
 def draw(digit, hand, pen, chance):

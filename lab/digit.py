@@ -16,12 +16,11 @@ from scipy import ndimage
 
 from dataset import SIDE, Transform
 from lab.ink import COLUMNS, INKED, border, find_ink, is_edge
+from lab.strokes import BOX, CENTRE
 
 WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
 WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
-BOX = 20  # pixels along the longer edge of NIST's digits
-CENTRE = 14  # the pixel on which their centre of mass lies (measured: 14.0 ± 0.3)
 STROKE = (2.0, 3.7)  # pixels: MNIST's lower quartile and 95th percentile of the stroke's width
 SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each side, is no digit
 # Of 6,000 training digits, 37 are in several pieces: 44 pieces beside the heaviest ones.

@@ -17,12 +17,13 @@ import torch
 from dataset import DATA_DIR, MNIST, DataError
 from lab.evaluate import check_net
 
-SOURCES = [Path(__file__).parents[1] / name for name in ("model.py", "dataset.py", "main.py")]
+SOURCES = [Path(__file__).parents[1] / name
+           for name in ("model.py", "dataset.py", "main.py", "lab/strokes.py")]
 IMAGES = 64  # of the bundled test digits
 
 
 def digest_code():
-    """A checksum (text) of what model.py, dataset.py and main.py say to Python.
+    """A checksum (text) of what the files in SOURCES say to Python.
 
     Layout, comments and docstrings do not count, nor does the table of recipes: the recipe of a
     run is part of its identity by itself. Another version of Python may give another digest.
@@ -66,7 +67,8 @@ def probe(recipe, transforms, train_run):
 
     transforms: for training and for testing. train_run: main.py's, which trains any other run too.
     """
-    recipe = replace(recipe, epochs=2, batch_size=16, bf16=False)
+    recipe = replace(recipe, epochs=2, batch_size=16, bf16=False,
+                     synthetic=10 * IMAGES if recipe.synthetic else 0)  # enough for every form
     try:
         digits = MNIST(DATA_DIR, train=False)
     except DataError:

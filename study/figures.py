@@ -2,10 +2,13 @@
 
 from functools import partial
 
+import numpy as np
+
 from lab.canvas import Figure
 from lab.charts import draw_dots
 from lab.compare import LEVEL
-from lab.pictures import BLUE, GREY, WIDTH
+from lab.pictures import BLUE, GREY, WIDTH, make_mosaic, show_image
+from lab.strokes import FORMS, draw_form
 from lab.titles import find_title
 from study import effects
 from study.tables import ABLATION, PUBLISHED, ROAD
@@ -86,6 +89,19 @@ def draw_road(names, series):
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
 
 
+def draw_forms():
+    """Draws each form of lab/strokes.py once, as `lenet_hands` is trained with it. A Figure."""
+    most = max(map(len, FORMS.values()))
+    figure, ax = make_mosaic(2 * most + 1, 5, "The forms of digits in lab/strokes.py, each drawn "
+                             "once. Every drawing differs in shape, width, slant and pen.")
+    chance = np.random.default_rng(0)
+    for digit, forms in FORMS.items():
+        for i, form in enumerate(forms):
+            image = draw_form(form, 1, chance)[0, 0]
+            show_image(ax, image, (most + 1) * (digit // 5) + i, digit % 5)
+    return figure
+
+
 def list_figures(series):
     """Yields the file name of each figure, and a function that draws it: see plot.list_figures.
 
@@ -101,6 +117,8 @@ def list_figures(series):
         every = [*effects.list_questions()]
         yield "effects.png", partial(draw_effects, answers, every)
         yield "effects_main.png", partial(draw_effects, answers, [*every[:3], every[-1]])
+    if "lenet_hands" in series:
+        yield "forms.png", draw_forms
     road = [name for name in ROAD if name in series]
     if len(road) > 1 and "1998" in road[0]:  # ablation.png shows the rest of it
         yield "road.png", partial(draw_road, road, series)

@@ -25,6 +25,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 import main
 import plot
 from lab import command, options
+from lab.strokes import draw_digits
 from model import CustomMLP, LeNet5, MLPWide
 from study.tables import calibration_error
 
@@ -273,6 +274,23 @@ def test_the_ablation_adds_up_to_the_regularised_net():
 
 
 # What a run is given
+
+def test_drawn_digits_join_the_training_images_alone(train, monkeypatch, seen, small_digits):
+    """Neither the test images nor those that --validate holds out."""
+    drawn = dataclasses.replace(main.RECIPES["lenet"], synthetic=50)
+    monkeypatch.setitem(main.RECIPES, "lenet", drawn)
+    strokes, _ = draw_digits(50)
+    for flags, real, held_out in (((), 600, 200), (("--validate",), 500, 100)):
+        seen.clear()
+        assert train("--epochs", "1", *flags) == 0
+        trained, tested = (as_rows([images for training, images in seen if training == kind])
+                           for kind in (True, False))
+        assert len(trained) == real + 50
+        assert len(tested) >= held_out
+        of_strokes = set(map(bytes, flatten(strokes.numpy()[:, 0]).round(4)))
+        assert sum(bytes(row) in of_strokes for row in trained.round(4)) == 50
+        assert not any(bytes(row) in of_strokes for row in tested.round(4))
+
 
 def test_test_images_are_never_augmented_and_training_images_anew(train, seen, small_digits):
     assert train("--model", "lenet_reg", "--epochs", "2") == 0

@@ -13,6 +13,7 @@ import torch
 
 import main
 from lab import probe as probes
+from lab import strokes
 from lab.identity import PROBE_TOLERANCE
 
 
@@ -82,12 +83,20 @@ def test_edited_code_shows_in_the_probe(monkeypatch, name):
     assert abs(after / before - 1) > 3 * PROBE_TOLERANCE
 
 
+def test_edited_strokes_show_in_the_probe_of_the_recipe_that_has_them(monkeypatch):
+    before = probe("lenet_reg"), probe("lenet_hands")
+    monkeypatch.setitem(strokes.FORMS, 1, [*strokes.FORMS[1], strokes.FORMS[7][0]])
+    after = probe("lenet_reg"), probe("lenet_hands")
+    assert after[0] == before[0]
+    assert abs(after[1] / before[1] - 1) > 3 * PROBE_TOLERANCE
+
+
 def test_the_code_does_what_it_did_when_the_reports_runs_were_made():
     """Equal to the last bit in torch 2.10, 2.14 and 2.15 on one machine (AMD EPYC, AVX2)."""
     probes = {"lenet": 4.4769177, "mlp": 2.0858990, "lenet_dropout": 4.5013359,
               "lenet_decay": 4.4773059, "lenet_augment": 4.5337799, "lenet_reg": 4.5398104,
               "lenet_heavy": 4.5593531, "lenet_record": 4.5101399, "lenet_fast": 4.5767698,
-              "lenet_1998": 91.9144220, "lenet_wide": 4.5753891, "mlp_wide": 4.4124721}
+              "lenet_hands": 2.0113713, "lenet_1998": 91.9144220, "lenet_wide": 4.5753891, "mlp_wide": 4.4124721}
     for name, expected in probes.items():
         assert probe(name) == pytest.approx(expected, rel=PROBE_TOLERANCE), name
 

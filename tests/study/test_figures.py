@@ -10,6 +10,7 @@ from made_up import legend_labels, read, read_dots, texts, write_curves, write_s
 
 from lab import charts
 from lab.compare import accuracies
+from lab.strokes import FORMS
 from study import effects, figures
 
 
@@ -94,6 +95,15 @@ def test_the_road_leads_from_1998_to_the_record(tmp_path):
     for name, (_, dots, mean, _) in zip(reversed(steps), rows, strict=True):
         assert dots == pytest.approx(finals[name])
         assert mean == pytest.approx(statistics.mean(finals[name]))
+
+
+def test_every_form_of_the_drawn_digits_is_shown(tmp_path):
+    assert "forms.png" not in draw(tmp_path)
+    write_curves(tmp_path, "lenet_hands")
+    images = draw(tmp_path)["forms.png"].axes[0].images
+    rows = [int(image.get_extent()[3]) for image in images]  # its top
+    assert rows == [digit % 5 for digit, forms in FORMS.items() for _ in forms]
+    assert len({image.get_array().tobytes() for image in images}) == len(images)
 
 
 @pytest.mark.parametrize("names", [["lenet_1998"], ["lenet", "lenet_reg"], ["lenet_1998", "mlp"]])
