@@ -82,8 +82,8 @@ def list_figures(everything, weight_dirs, data_dir):
     alike = {}  # the series that are trained on the same images, distorted in the same way
     for name, (run, *_) in everything.items():
         if run["recipe"]["augment"]:
-            bounds = [run["recipe"][bound] for bound in Distortion.bounds]
-            alike.setdefault(str((bounds, run["data"]["train"])), []).append(name)
+            settings = [run["recipe"][field] for field in (*Distortion.bounds, "synthetic")]
+            alike.setdefault(str((settings, run["data"]["train"])), []).append(name)
     for number, names in enumerate(sorted(alike.values(), key=len, reverse=True)):
         yield f"{stems[names[0]]}_samples.png" if number else "samples.png", partial(
             pictures.draw_samples, {name: everything[name] for name in names}, data_dir,

@@ -956,7 +956,7 @@ def test_a_digit_is_kept_with_its_label(page, folder):
     page.wait(lambda: "1 of 2 kept" in page.text("kept"))
     page.find("others").send_keys("report/lenet_1998-seed0")
     page.wait(lambda: page.text("kept") == (
-        "report/lenet_record-seed0 reads 1 of 2 kept digits right. "
+        "report/lenet_hands-seed0 reads 1 of 2 kept digits right. "
         "report/lenet_1998-seed0 reads 1 of 2 kept digits right."))
     again = Page(page.browser, types.SimpleNamespace(
         server_port=int(page.browser.current_url.rpartition(":")[2].strip("/"))))

@@ -96,7 +96,8 @@ def test_the_code_does_what_it_did_when_the_reports_runs_were_made():
     probes = {"lenet": 4.4769177, "mlp": 2.0858990, "lenet_dropout": 4.5013359,
               "lenet_decay": 4.4773059, "lenet_augment": 4.5337799, "lenet_reg": 4.5398104,
               "lenet_heavy": 4.5593531, "lenet_record": 4.5101399, "lenet_fast": 4.5767698,
-              "lenet_hands": 2.0113713, "lenet_1998": 91.9144220, "lenet_wide": 4.5753891, "mlp_wide": 4.4124721}
+              "lenet_hands": 2.0113713, "lenet_1998": 91.9144220, "lenet_wide": 4.5753891,
+              "mlp_wide": 4.4124721}
     for name, expected in probes.items():
         assert probe(name) == pytest.approx(expected, rel=PROBE_TOLERANCE), name
 
