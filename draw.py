@@ -240,7 +240,7 @@ def parse(argv):
     parser.add_argument("--port", type=command.whole(0, 2**16 - 1), default=8000, metavar="N",
                         help="port of this computer; default: 8000, or the next free one")
     parser.add_argument("--weights", type=command.path, default=WEIGHTS, metavar="FILE",
-                        help="a checkpoint of main.py; default: lenet_record of the report")
+                        help="a checkpoint of main.py; default: lenet_hands of the report")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     return parser.parse_args(argv)
 

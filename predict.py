@@ -25,7 +25,7 @@ def parse(argv):
     parser.add_argument("pictures", nargs="+", type=command.path, metavar="PICTURE",
                         help="an image file of any format, with one digit; or a pattern: *.png")
     parser.add_argument("--weights", type=command.path, default=WEIGHTS, metavar="FILE",
-                        help="a checkpoint of main.py; default: lenet_record of the report")
+                        help="a checkpoint of main.py; default: lenet_hands of the report")
     parser.add_argument("--show", action="store_true",
                         help="write what the net saw next to each picture: <file>.mnist.png")
     return parser.parse_args(argv)

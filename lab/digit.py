@@ -18,10 +18,10 @@ from dataset import SIDE, Transform
 from lab.ink import COLUMNS, INKED, border, find_ink, is_edge
 from lab.strokes import BOX, CENTRE
 
-WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_record-seed0.pt"  # the default
+WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_hands-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
 WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
-STROKE = (2.0, 3.7)  # pixels: MNIST's lower quartile and 95th percentile of the stroke's width
+STROKE = (2.4, 3.7)  # pixels: MNIST's median and 95th percentile of the stroke's width
 SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each side, is no digit
 # Of 6,000 training digits, 37 are in several pieces: 44 pieces beside the heaviest ones.
 PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
@@ -216,12 +216,14 @@ def count_columns(spans):
 
 
 def fit(ink):
-    """Crops (H, W) to the ink, brings the stroke to a width of MNIST's, and scales to 20 pixels.
+    """Crops (H, W) to the ink, makes its strokes like MNIST's, and scales it to 20 pixels.
 
     Returns (h, w), whose longer edge is BOX.
     """
     fine = 8  # work at eight times the resolution
     glyph = np.pad(crop(ink, BOX * fine), 4 * fine)  # room to grow
+    # NIST scanned in black and white, so strokes are full to their soft edges; pencil is uneven.
+    glyph = np.minimum(2 * glyph, 1)
     across, down = np.gradient(glyph)
     # The area of a line is its width times its length; its outline is twice its length.
     stroke = 2 * glyph.sum() / np.hypot(across, down).sum() / fine
@@ -229,7 +231,8 @@ def fit(ink):
     # The digit grows with its strokes: (stroke + change) * BOX / (BOX + change) = wanted
     change = BOX * (wanted - stroke) / (BOX - wanted)
     grow = ndimage.maximum_filter if change > 0 else ndimage.minimum_filter
-    return crop(grow(glyph, 2 * round(abs(change) * fine / 2) + 1), BOX)
+    glyph = grow(glyph, 2 * round(abs(change) * fine / 2) + 1)
+    return crop(ndimage.gaussian_filter(glyph, 3), BOX)
 
 
 def crop(ink, longer):
