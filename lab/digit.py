@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from dataset import SIDE, Transform
-from lab.ink import COLUMNS, INKED, border, find_ink, is_edge
+from lab.boxes import erase_boxes
+from lab.ink import INKED, border, find_ink, is_edge
 from lab.strokes import BOX, CENTRE
 
 WEIGHTS = Path(__file__).parents[1] / "logs" / "report" / "lenet_hands-seed0.pt"  # the default
@@ -131,7 +132,10 @@ def keep_digit(ink, page):
     """
     edge = max(ink.shape)
     reach = -(-edge // 128)  # pixels; ink is widened by so much, which closes small gaps
-    ink, labels, count = erase_boxes(ink, *label_marks(ink, reach), reach)
+    labels, count = label_marks(ink, reach)
+    left = erase_boxes(ink, labels, reach)
+    if left is not ink:
+        ink, (labels, count) = left, label_marks(left, reach)
     numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
     spans = np.array([[(side.start, side.stop) for side in box] for box in boxes]).reshape(-1, 2, 2)
     sizes = np.ptp(spans, axis=2)  # (count, 2): height and width
@@ -172,35 +176,6 @@ def keep_digit(ink, page):
 def label_marks(ink, reach):
     """Numbers the connected regions of ink that is widened by `reach`: (labels (H, W), count)."""
     return ndimage.label(ndimage.maximum_filter(ink > INKED, 2 * reach + 1))
-
-
-def erase_boxes(ink, labels, count, reach):
-    """Erases printed boxes from (H, W) that have digits inside. Returns (ink, labels, count) anew.
-
-    labels, count: what `label_marks` returns. A region is a box if it has ink along all four sides
-    of the rectangle around it. Its lines, and those between its cells, run through most of that.
-    """
-    left = ink
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        region = labels[box] == number
-        near = max(region.shape) // 24 + reach  # a box may be a little askew
-        sides = (region[:near].any(0), region[-near:].any(0),
-                 region[:, :near].any(1), region[:, -near:].any(1))
-        if min(region.shape) < COLUMNS or min(side.mean() for side in sides) < 0.95:
-            continue
-        rest = left[box] * ~(open_along(region, 0) | open_along(region, 1))
-        # Without anything inside, it is a square 0 or 8.
-        if rest[near:-near, near:-near].sum() > PIECE * ink[box].sum():
-            left = left.copy()
-            left[box] = rest
-    return (ink, labels, count) if left is ink else (left, *label_marks(left, reach))
-
-
-def open_along(region, axis):
-    """What of (H, W) lies on lines along the axis that run through four fifths of it."""
-    size = int(0.8 * region.shape[axis]) | 1
-    lines = ndimage.minimum_filter1d(region, size, axis, mode="constant")
-    return ndimage.maximum_filter1d(lines, size, axis, mode="constant")
 
 
 def count_columns(spans):

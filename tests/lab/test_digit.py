@@ -214,35 +214,6 @@ def test_several_small_digits_on_a_large_sheet_are_said(net, count, size):
     assert answer == f"{count} separate marks; one digit a picture, please, its strokes joined"
 
 
-def boxes(count, digits):
-    """A form (L) of adjacent printed boxes, with a digit in each that touches its box."""
-    chance = np.random.default_rng(0)
-    form = Image.new("L", (120 + 200 * count, 320))
-    for place, digit in zip(range(count), digits, strict=False):
-        ink = own_digits.draw(digit, 1, 16, chance)
-        ink = ink.crop(ink.getbbox()).resize((150, 198))
-        form.paste(ink, (85 + 200 * place, 61), ink)
-        ImageDraw.Draw(form).rectangle([60 + 200 * place, 60, 260 + 200 * place, 260],
-                                       outline=200, width=5)
-    return ImageOps.invert(form)
-
-
-@pytest.mark.parametrize("angle", [0, 0.7])
-def test_printed_boxes_are_no_part_of_the_digits(net, angle):
-    def read(form):
-        return own_digits.read(net, form.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255))
-
-    assert [read(boxes(1, [digit])) for digit in range(10)] == list(range(10))
-    assert read(boxes(4, [2, 0, 4, 7])).startswith("4 separate marks")
-
-
-def test_a_square_eight_is_no_box(net):
-    eight = Image.new("L", (200, 300), 255)
-    for line in ([50, 50, 150, 150], [50, 150, 150, 250]):
-        ImageDraw.Draw(eight).rectangle(line, outline=0, width=9)
-    assert own_digits.read(net, eight) == 8
-
-
 def test_a_digit_in_pieces_is_one(net):
     five = Image.new("L", (400, 400), "white")
     pen = ImageDraw.Draw(five)

@@ -1,0 +1,51 @@
+"""lab/boxes.py: digits in printed boxes are read, or refused if there are several.
+
+    python -m pytest tests/lab/test_boxes.py
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import own_digits
+
+from lab import checkpoints
+from lab.digit import WEIGHTS
+
+
+@pytest.fixture(scope="module")
+def net():
+    return checkpoints.read_net(WEIGHTS)
+
+
+def boxes(count, digits):
+    """A form (L) of adjacent printed boxes, with a digit in each that touches its box."""
+    chance = np.random.default_rng(0)
+    form = Image.new("L", (120 + 200 * count, 320))
+    for place, digit in zip(range(count), digits, strict=False):
+        ink = own_digits.draw(digit, 1, 16, chance)
+        ink = ink.crop(ink.getbbox()).resize((150, 198))
+        form.paste(ink, (85 + 200 * place, 61), ink)
+        ImageDraw.Draw(form).rectangle([60 + 200 * place, 60, 260 + 200 * place, 260],
+                                       outline=200, width=5)
+    return ImageOps.invert(form)
+
+
+@pytest.mark.parametrize("angle", [0, 0.7])
+def test_printed_boxes_are_no_part_of_the_digits(net, angle):
+    def read(form):
+        return own_digits.read(net, form.rotate(angle, Image.Resampling.BICUBIC, fillcolor=255))
+
+    assert [read(boxes(1, [digit])) for digit in range(10)] == list(range(10))
+    assert read(boxes(4, [2, 0, 4, 7])).startswith("4 separate marks")
+
+
+def test_a_square_eight_is_no_box(net):
+    eight = Image.new("L", (200, 300), 255)
+    for line in ([50, 50, 150, 150], [50, 150, 150, 250]):
+        ImageDraw.Draw(eight).rectangle(line, outline=0, width=9)
+    assert own_digits.read(net, eight) == 8
