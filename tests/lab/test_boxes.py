@@ -22,14 +22,14 @@ def net():
     return checkpoints.read_net(WEIGHTS)
 
 
-def boxes(count, digits):
-    """A form (L) of adjacent printed boxes, with a digit in each that touches its box."""
+def boxes(count, digits, size=(150, 198)):
+    """A form (L) of adjacent printed boxes, with a digit in each. At 198 pixels it touches them."""
     chance = np.random.default_rng(0)
     form = Image.new("L", (120 + 200 * count, 320))
     for place, digit in zip(range(count), digits, strict=False):
         ink = own_digits.draw(digit, 1, 16, chance)
-        ink = ink.crop(ink.getbbox()).resize((150, 198))
-        form.paste(ink, (85 + 200 * place, 61), ink)
+        ink = ink.crop(ink.getbbox()).resize(size)
+        form.paste(ink, (160 + 200 * place - size[0] // 2, 160 - size[1] // 2), ink)
         ImageDraw.Draw(form).rectangle([60 + 200 * place, 60, 260 + 200 * place, 260],
                                        outline=200, width=5)
     return ImageOps.invert(form)
@@ -42,6 +42,26 @@ def test_printed_boxes_are_no_part_of_the_digits(net, angle):
 
     assert [read(boxes(1, [digit])) for digit in range(10)] == list(range(10))
     assert read(boxes(4, [2, 0, 4, 7])).startswith("4 separate marks")
+
+
+@pytest.mark.parametrize("angle", [1.5, 3, -8])
+def test_boxes_askew_are_no_part_of_the_digits_that_they_enclose(net, angle):
+    def read(form):
+        turned = form.rotate(angle, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+        return own_digits.read(net, turned)
+
+    assert [read(boxes(1, [digit], (90, 130))) for digit in range(10)] == list(range(10))
+    assert read(boxes(4, [2, 0, 4, 7], (90, 130))).startswith("4 separate marks")
+    assert read(boxes(10, range(10), (110, 160))).startswith("10 separate marks")
+
+
+@pytest.mark.parametrize("mark", [
+    [(140, 190), (160, 210)], [(125, 240), (175, 160)], [(115, 250), (185, 150)]])
+def test_a_zero_with_a_dot_or_a_slash_is_no_box(net, mark):
+    zero = Image.new("L", (300, 400), 255)
+    ImageDraw.Draw(zero).ellipse((70, 80, 230, 320), outline=0, width=12)
+    ImageDraw.Draw(zero).line(mark, 0, 12)
+    assert own_digits.read(net, zero) == 0
 
 
 def test_a_square_eight_is_no_box(net):
