@@ -6,7 +6,6 @@ from scipy import ndimage
 from lab.ink import COLUMNS, INKED
 
 FILLED = 1 / 12  # of a box's ink; with less inside, it is a square 0 or 8
-TALL = 1 / 3  # of the box; the marks inside an outline are taller together
 
 
 def erase_boxes(ink, labels, reach):
@@ -17,7 +16,7 @@ def erase_boxes(ink, labels, reach):
     left = ink
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         region = labels[box] == number
-        if min(region.shape) < COLUMNS:
+        if min(region.shape) < COLUMNS:  # too small to have digits inside
             continue
         rest = without_lines(left[box], region, reach)
         if rest is None:
@@ -66,8 +65,4 @@ def without_outline(ink, region):
     if np.std(above - np.polyval(np.polyfit(x, above, 1), x)) > max(1, height / 100):
         return None
     hole = ndimage.binary_fill_holes(outline) & ~outline
-    inside = ink * hole
-    rows = np.flatnonzero((inside > INKED).any(1))
-    if len(rows) == 0 or np.ptp(rows) < TALL * height or inside.sum() < FILLED * ink.sum():
-        return None
-    return ink * (hole | ~region)
+    return ink * (hole | ~region) if (ink * hole).sum() > FILLED * ink.sum() else None

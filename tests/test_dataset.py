@@ -189,6 +189,18 @@ def test_torchvision_is_not_loaded(small_idx):
     subprocess.run([sys.executable, "-c", code, small_idx], cwd=ROOT, check=True)
 
 
+def test_extended_by_images_of_another_it_has_both_in_order(small_idx):
+    """The set itself stays as it was; the transform goes along."""
+    train, test = MNIST(small_idx, True, transform=torch.neg), MNIST(small_idx, False)
+    both = train.extend(*test[:])
+    assert (len(both), len(train)) == (800, 600)
+    for part, images, labels in ((slice(600), train.images, train.labels),
+                                 (slice(600, None), test.images, test.labels)):
+        assert torch.equal(both.images[part], images)
+        assert torch.equal(both.labels[part], labels)
+    assert torch.equal(both[:][0], torch.neg(both.images))
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_loader_gives_each_image_once(shuffle, small_digits, small_idx):
     torch.manual_seed(0)

@@ -27,9 +27,10 @@ def boxes(count, digits, size=(150, 198)):
     chance = np.random.default_rng(0)
     form = Image.new("L", (120 + 200 * count, 320))
     for place, digit in zip(range(count), digits, strict=False):
-        ink = own_digits.draw(digit, 1, 16, chance)
-        ink = ink.crop(ink.getbbox()).resize(size)
-        form.paste(ink, (160 + 200 * place - size[0] // 2, 160 - size[1] // 2), ink)
+        if digit is not None:
+            ink = own_digits.draw(digit, 1, 16, chance)
+            ink = ink.crop(ink.getbbox()).resize(size)
+            form.paste(ink, (160 + 200 * place - size[0] // 2, 160 - size[1] // 2), ink)
         ImageDraw.Draw(form).rectangle([60 + 200 * place, 60, 260 + 200 * place, 260],
                                        outline=200, width=5)
     return ImageOps.invert(form)
@@ -62,6 +63,26 @@ def test_a_zero_with_a_dot_or_a_slash_is_no_box(net, mark):
     ImageDraw.Draw(zero).ellipse((70, 80, 230, 320), outline=0, width=12)
     ImageDraw.Draw(zero).line(mark, 0, 12)
     assert own_digits.read(net, zero) == 0
+
+
+def test_what_stands_beside_a_box_askew_stays(net):
+    """A mark just above it goes as too small; a second digit beside it is counted."""
+    box = boxes(1, [5], (90, 130))
+    ImageDraw.Draw(box).line([(200, 54), (216, 54)], 0, 4)
+    box = box.rotate(8, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+    assert own_digits.read(net, box) == 5
+    row = ImageOps.invert(boxes(4, [5, None, None, None], (90, 130)))
+    row = row.rotate(8, Image.Resampling.BICUBIC, expand=True)
+    digit = own_digits.draw(7, 1, 16, np.random.default_rng(0))
+    row.paste(digit.crop(digit.getbbox()).resize((60, 90)), (150, 50))
+    assert own_digits.read(net, ImageOps.invert(row)).startswith("2 separate marks")
+
+
+def test_a_square_zero_askew_with_a_dot_is_no_box(net):
+    zero = Image.new("L", (300, 400), 255)
+    ImageDraw.Draw(zero).rectangle((70, 80, 230, 320), outline=0, width=16)
+    ImageDraw.Draw(zero).ellipse((138, 188, 162, 212), fill=0)
+    assert own_digits.read(net, zero.rotate(5, Image.Resampling.BICUBIC, fillcolor=255)) == 0
 
 
 def test_a_square_eight_is_no_box(net):

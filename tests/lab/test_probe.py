@@ -153,6 +153,7 @@ def digest_after(monkeypatch, tmp_path):
     ("main.py", "logits.argmax(1) == labels).sum()\n    return", "logits.topk(2)[1] == "
      "labels[:, None]).sum()\n    return"),
     ("model.py", "F.relu(self.fc1(x))", "F.sigmoid(self.fc1(x))"),
+    ("strokes.py", "default_rng(0)", "default_rng(1)"),
 ])
 def test_what_the_probe_passes_shows_in_the_digest(digest_after, name, old, new):
     assert digest_after(name, old, new) != digest_after() == probes.digest_code()

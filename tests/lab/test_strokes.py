@@ -54,8 +54,11 @@ def test_the_same_count_draws_the_same_and_leaves_chance_alone(drawn):
     assert after == (torch.rand(1), np.random.rand())
 
 
-def test_no_two_drawings_are_the_same(drawn):
+def test_no_two_drawings_are_the_same(drawn, monkeypatch):
     assert len(drawn[0].flatten(1).unique(dim=0)) == 2000
+    for setting in ("WIDTH", "SLANT", "STROKE"):  # then the shape still differs
+        monkeypatch.setattr(f"lab.strokes.{setting}", (0.5, 0.5) if setting != "STROKE" else (3, 3))
+    assert len(draw_digits(200)[0].flatten(1).unique(dim=0)) == 200
 
 
 def test_drawn_digits_have_mnists_size_place_and_ink(drawn):

@@ -104,6 +104,7 @@ def test_every_form_of_the_drawn_digits_is_shown(tmp_path):
     rows = [int(image.get_extent()[3]) for image in images]  # its top
     assert rows == [digit % 5 for digit, forms in FORMS.items() for _ in forms]
     assert len({image.get_array().tobytes() for image in images}) == len(images)
+    assert len({tuple(image.get_extent()) for image in images}) == len(images)
 
 
 @pytest.mark.parametrize("names", [["lenet_1998"], ["lenet", "lenet_reg"], ["lenet_1998", "mlp"]])
