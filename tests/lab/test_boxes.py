@@ -74,7 +74,7 @@ def test_what_stands_beside_a_box_askew_stays(net):
     row = ImageOps.invert(boxes(4, [5, None, None, None], (90, 130)))
     row = row.rotate(8, Image.Resampling.BICUBIC, expand=True)
     digit = own_digits.draw(7, 1, 16, np.random.default_rng(0))
-    row.paste(digit.crop(digit.getbbox()).resize((60, 90)), (150, 50))
+    row.paste(digit.crop(digit.getbbox()).resize((50, 68)), (150, 80))
     assert own_digits.read(net, ImageOps.invert(row)).startswith("2 separate marks")
 
 
