@@ -21,12 +21,11 @@ from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from lab import checkpoints
 from lab.digit import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
-from lab.strokes import spline
+from lab.strokes import read_form, spline
 
 PENS = (8, 16, 30)  # widths of the stroke on ruled paper, in pixels, for a height of 300
 
-# The ways in which people write each digit: strokes, separated by "|", through points "x,y" in
-# percent, y downwards.
+# The ways in which people write each digit, written as in lab/strokes.py.
 SHAPES = {
     0: ["55,0 15,20 5,55 30,100 75,90 95,50 80,10 50,0",
         "80,12 40,0 5,40 20,95 70,98 90,55 65,5"],
@@ -63,10 +62,8 @@ def write(digit, hand, chance):
     habit = np.random.default_rng(hand)  # what all drawings of a hand have in common
     slant, wide = habit.uniform(-0.1, 0.35), habit.uniform(0.5, 0.8)
     shapes = SHAPES[digit]
-    strokes = shapes[(hand + digit) % len(shapes)].split("|")
     slant, wide = slant + chance.normal(0, 0.05), wide * chance.uniform(0.9, 1.1)
-    for stroke in strokes:
-        points = np.array([pair.split(",") for pair in stroke.split()], dtype=float) / 100
+    for points in read_form(shapes[(hand + digit) % len(shapes)]):
         points += chance.normal(0, 0.025, points.shape)
         x, y = points.T
         yield spline(np.stack([wide * (x - 0.5) + slant * (0.5 - y), y - 0.5], axis=1), steps=25)

@@ -56,8 +56,8 @@ def test_the_same_count_draws_the_same_and_leaves_chance_alone(drawn):
 
 def test_no_two_drawings_are_the_same(drawn, monkeypatch):
     assert len(drawn[0].flatten(1).unique(dim=0)) == 2000
-    for setting in ("WIDTH", "SLANT", "STROKE"):  # then the shape still differs
-        monkeypatch.setattr(f"lab.strokes.{setting}", (0.5, 0.5) if setting != "STROKE" else (3, 3))
+    for setting, value in (("WIDTH", 0.5), ("SLANT", 0), ("STROKE", 3)):  # the shape still differs
+        monkeypatch.setattr(f"lab.strokes.{setting}", (value, value))
     assert len(draw_digits(200)[0].flatten(1).unique(dim=0)) == 200
 
 
