@@ -13,8 +13,8 @@ from six_digits import assert_equal, fault, read_both
 
 import main
 from dataset import MNIST, Transform
-from lab import options
-from lab.checkpoints import build_net, read_checkpoint
+from lab.runs.checkpoints import build_net, read_checkpoint
+from lab.training import names
 
 RECORD = "logs/report/lenet_record-seed0.pt"  # weights
 
@@ -112,7 +112,7 @@ def test_of_the_sets_of_emnist_one_is_chosen(few_digits, tmp_path):
         f"{raw}: has emnist-balanced, emnist-digits, emnist-letters; choose one of them, as "
         f"--data-dir {chosen}, or move all but one to another folder")
     assert_equal(read_both(chosen), few_digits)
-    assert options.name_folder(chosen) == "emnist_digits"
+    assert names.name_folder(chosen) == "emnist_digits"
     assert fault(raw / "emnist-mnist").startswith(f"{raw / 'emnist-mnist'}: no such folder")
     write_files(raw, {"emnist-digits-test-labels-idx1-ubyte": None})
     assert fault(chosen).startswith(f"{chosen}-test-labels-idx1-ubyte or ")
@@ -139,4 +139,4 @@ def test_what_lies_in_the_folder_itself_comes_before_torchvisions(few_digits, tm
     ("FashionMNIST", "FashionMNIST/raw", "FashionMNIST"), ("csv", "", "mine")])
 def test_a_run_is_named_by_the_set(form, folder, name, few_digits, tmp_path):
     write_form(tmp_path / "mine", form, few_digits)
-    assert options.name_folder(tmp_path / "mine" / folder) == name
+    assert names.name_folder(tmp_path / "mine" / folder) == name

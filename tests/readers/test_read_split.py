@@ -85,10 +85,11 @@ PICKLE = pickle.dumps({"a": 1}, 2)
 
 
 @pytest.mark.parametrize(("name", "content", "words"), [
-    ("mnist.pkl.gz", gzip.compress(PICKLE), "a pickle is not read, because it can run any code"),
+    ("mnist.pkl.gz", gzip.compress(PICKLE, mtime=0),
+     "a pickle is not read, because it can run any code"),
     ("mnist.pkl", b"(lp0\n", "a pickle is not read, because it can run any code"),
     ("digits", PICKLE, "a pickle is not read, because it can run any code"),
-    ("digits", gzip.compress(PICKLE), "a pickle is not read, because it can run any code"),
+    ("digits", gzip.compress(PICKLE, mtime=0), "a pickle is not read, because it can run any code"),
     ("train-00000-of-00001.parquet", b"PAR1....PAR1", "Parquet is not read; save its pictures"),
     ("train", b"PAR1....PAR1", "Parquet is not read; save its pictures as PNGs")])
 def test_what_is_not_read_is_told_by_its_first_bytes(name, content, words, tmp_path):
@@ -122,7 +123,7 @@ def test_hidden_files_are_no_format(tmp_path):
 
 
 @pytest.mark.parametrize(("good", "name", "content"), [
-    ("gz", "t10k-images-idx3-ubyte.gz", gzip.compress(idx_bytes(PICTURES[[3] * 6]))),
+    ("gz", "t10k-images-idx3-ubyte.gz", gzip.compress(idx_bytes(PICTURES[[3] * 6]), mtime=0)),
     ("png", "test", {f"test/{i}_{DIGITS[i]}.png": png_bytes(PICTURES[3]) for i in range(6)}),
     ("tar", "test.tar", tar_bytes({f"{i}_{i}.png": png_bytes(PICTURES[3]) for i in range(6)}))])
 def test_images_that_are_all_alike_are_refused(good, name, content, tmp_path):
