@@ -21,12 +21,13 @@ from tqdm.auto import tqdm
 
 import model as nets
 from dataset import DataError, Distortion, Transform, load_data, make_loader
-from lab import command, jobs, options
-from lab.command import RunError
-from lab.identity import as_dict
-from lab.probe import digest_code, probe
-from lab.runs import find_runs
-from lab.strokes import draw_digits
+from lab import command
+from lab.digits.strokes import draw_digits
+from lab.files import RunError
+from lab.runs.identity import as_dict
+from lab.training import jobs, options
+from lab.training.names import find_runs
+from lab.training.probe import digest_code, probe
 
 # What can be set
 
@@ -52,7 +53,7 @@ class Recipe:
     scaling: float = 0.12  # ± fraction, each axis on its own
     shear: float = 10.0  # ± degrees
     thickening: float = 0.0  # of half the images: up to this far to the maximum over 3x3 pixels
-    synthetic: int = 0  # digits drawn by lab/strokes.py, added to the training images
+    synthetic: int = 0  # digits drawn by lab/digits/strokes.py, added to the training images
 
 
 DEFAULTS = asdict(Recipe(None))  # complete the recipes of logs that are older than a field

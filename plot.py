@@ -25,13 +25,13 @@ import numpy as np
 from PIL import Image
 
 from dataset import DATA_DIR, DataError, Distortion
-from lab import command, pictures, titles
-from lab.canvas import FigureCanvasAgg, style
-from lab.charts import draw_curves, draw_dots
-from lab.command import RunError, make_folder, write_atomically
-from lab.compare import accuracies, finished, finished_series, read_all
-from lab.logs import count_examples
-from lab.pictures import WORDS
+from lab import command
+from lab.figures import pictures, titles
+from lab.figures.canvas import FigureCanvasAgg, style
+from lab.figures.charts import draw_curves, draw_dots
+from lab.figures.pictures import WORDS
+from lab.files import RunError, make_folder, write_atomically
+from lab.runs.series import accuracies, count_examples, finished, finished_series, read_all
 from main import DEFAULTS
 
 STYLE = ["default", {  # not the matplotlibrc of the user, which would change the bytes

@@ -4,7 +4,7 @@
     python predict.py photo.png --show         also writes what the net saw: photo.png.mnist.png
     python predict.py photo.png --weights checkpoints/lenet-seed0.pt
 
-Leave some empty paper around the digit. lab/digit.py turns the picture into one like MNIST's.
+Leave some empty paper around the digit. lab/digits/ turns the picture into one like MNIST's.
 docs/own-digits.md says how far you can trust the answers.
 """
 
@@ -14,10 +14,10 @@ import os
 import sys
 from pathlib import Path
 
-from lab import checkpoints, command
-from lab.command import RunError
-from lab.digit import WEIGHTS, PictureError, prepare, read_picture
-from lab.weights import ask
+from lab import command, files
+from lab.digits.prepare import WEIGHTS, PictureError, ask, prepare, read_picture
+from lab.files import RunError
+from lab.runs import checkpoints
 
 
 def parse(argv):
@@ -57,7 +57,7 @@ def execute(argv):
             if args.show:
                 picture.save(buffer := io.BytesIO(), "PNG")
                 shown = path.with_name(path.name + ".mnist.png")
-                command.write_atomically(shown, buffer.getvalue())
+                files.write_atomically(shown, buffer.getvalue())
         except PictureError as error:
             yield f"{path}: {error}"
         except RunError as error:

@@ -5,7 +5,7 @@
     python report.py lenet other/lenet      one of the series is in another folder
     python report.py --log-dir logs/report  reads another folder than logs/
 
-lab/compare.py explains the statistics.
+lab/runs/compare.py explains the statistics.
 """
 
 import re
@@ -14,10 +14,21 @@ from collections import Counter
 from pathlib import Path
 
 from dataset import Distortion
-from lab import command, compare
-from lab.command import RunError
-from lab.identity import describe_setting, find_differences
-from lab.logs import count_examples, spread
+from lab import command
+from lab.files import RunError
+from lab.runs import compare
+from lab.runs.identity import describe_setting, find_differences
+from lab.runs.series import (
+    accuracies,
+    count_examples,
+    extent,
+    find_series,
+    finished_series,
+    locate,
+    progress,
+    read_all,
+    spread,
+)
 from main import DEFAULTS
 
 SETTINGS_WIDTH = 60  # characters of the column that tells the settings of a series
@@ -89,7 +100,7 @@ def overview(everything):
 
     everything: {name: [run, ...]}.
     """
-    found = compare.finished_series(everything)
+    found = finished_series(everything)
     plain = find_plain(found)
     differences = {name: compare.measure_difference(found, name, base)
                    for name, base in plain.items()}
@@ -101,8 +112,8 @@ def overview(everything):
         against = compare.relate(verdicts[name][0], plain[name]) if name in plain else ""
         if difference := differences.get(name):
             against += f": {difference.mean:+.2f} ({difference.interval}), {difference.test}"
-        row = [name, str(len(series)), spread(compare.accuracies(series)),
-               f"{compare.extent(series)} of {count_examples(series[0]):,}"]
+        row = [name, str(len(series)), spread(accuracies(series)),
+               f"{extent(series)} of {count_examples(series[0]):,}"]
         first, *others = textwrap.wrap(settings[name], SETTINGS_WIDTH) or [""]
         rows += [[*row, first, against], *([*[""] * len(row), line, ""] for line in others)]
     if not any(settings.values()):
@@ -112,7 +123,7 @@ def overview(everything):
     lines += [usual] if usual else []
     if sum(map(bool, differences.values())) > 1:
         lines.append("The verdicts are corrected for their number (Holm), the intervals are not.")
-    lines += [f"unfinished: {name}-seed{run['seed']}, {compare.progress(run)}, "
+    lines += [f"unfinished: {name}-seed{run['seed']}, {progress(run)}, "
               f"{100 * run['final']['test_accuracy']:.2f} %"
               for name, series in everything.items() for run in series if not run["complete"]]
     return "\n".join(lines)
@@ -128,7 +139,7 @@ def parse(argv):
     args = parser.parse_args(argv)
     if len(args.names) == 1:
         parser.error(f"{args.names[0]} alone: give two series or more to compare, or none")
-    places = [compare.locate(name, args.log_dir) for name in args.names]
+    places = [locate(name, args.log_dir) for name in args.names]
     if len({(folder.resolve(), name) for folder, name in places}) < len(places):
         parser.error(f"{' '.join(args.names)}: a series cannot be compared with itself")
     return args
@@ -138,10 +149,10 @@ def execute(argv):
     """Prints the table or the comparison. Yields a line for each series that is left out."""
     args = parse(argv)
     if args.names:
-        print(compare.compare({name: compare.find_series(name, args.log_dir, DEFAULTS)
+        print(compare.compare({name: find_series(name, args.log_dir, DEFAULTS)
                                for name in args.names}))
     else:
-        found, complaints = compare.read_all(args.log_dir, args.names, DEFAULTS)
+        found, complaints = read_all(args.log_dir, args.names, DEFAULTS)
         if found:
             print(overview(found))
         yield from complaints

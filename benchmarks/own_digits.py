@@ -19,13 +19,13 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from lab import checkpoints
-from lab.digit import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
-from lab.strokes import read_form, spline
+from lab.digits.prepare import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
+from lab.digits.strokes import read_form, spline
+from lab.runs import checkpoints
 
 PENS = (8, 16, 30)  # widths of the stroke on ruled paper, in pixels, for a height of 300
 
-# The ways in which people write each digit, written as in lab/strokes.py.
+# The ways in which people write each digit, written as in lab/digits/strokes.py.
 SHAPES = {
     0: ["55,0 15,20 5,55 30,100 75,90 95,50 80,10 50,0",
         "80,12 40,0 5,40 20,95 70,98 90,55 65,5"],

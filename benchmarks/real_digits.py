@@ -23,9 +23,9 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from dataset import SIDE, Transform
-from lab import checkpoints
-from lab.digit import WEIGHTS, PictureError, classify, prepare, read_picture
-from lab.ink import border
+from lab.digits.ink import border
+from lab.digits.prepare import WEIGHTS, PictureError, classify, prepare, read_picture
+from lab.runs import checkpoints
 
 NAME = re.compile(r"([a-z]*)\d*_(\d|several)\.[^.]+")
 SHEET = 1000  # pixels along each edge

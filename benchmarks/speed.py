@@ -31,7 +31,7 @@ from torchvision import datasets, transforms
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import main
 from dataset import DATA_DIR, MEAN, MNIST, STD, load_data, make_loader
-from lab import command
+from lab.machine import environment
 from model import LeNet5
 
 BATCH = 256
@@ -257,7 +257,7 @@ def second_table(pipelines, rates):
 
 
 def describe_machine():
-    machine = command.environment("cpu")
+    machine = environment("cpu")
     return (f"{os.cpu_count()} cores, {machine['cpu']}, torch {machine['torch']}, "
             f"{machine['threads']} thread(s), Python {platform.python_version()}, "
             f"{datetime.date.today()}")

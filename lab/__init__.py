@@ -1,1 +1,1 @@
-"""What the scripts at the top stand on. Nothing in here imports a script."""
+"""What the scripts at the top stand on; the files here are about being a program at all."""

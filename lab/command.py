@@ -1,4 +1,4 @@
-"""What the scripts share as programs: arguments, files, the machine, and one line for each fault.
+"""What the scripts share as programs: arguments, a start, and one line for each fault.
 
 Exit status: 2 for bad usage, 1 for a failure, 128 + the signal's number after a signal.
 """
@@ -9,19 +9,11 @@ import contextlib
 import difflib
 import gc
 import os
-import platform
 import re
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
-
-import torch
-
-
-class RunError(Exception):
-    """A run cannot be started, resumed or read. The message is one line."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -79,97 +71,6 @@ def word(text):
     if not re.fullmatch(r"\w{1,60}", text):
         raise argparse.ArgumentTypeError(f"{text}: must be at most 60 letters, digits and _")
     return text
-
-
-def device(text):
-    """A type of argument: a device of this machine. "auto" is the accelerator, if there is one."""
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    best = accelerator.type if accelerator else "cpu"
-    name = best if text == "auto" else text
-    kind, colon, index = name.partition(":")
-    if kind not in (best, "cpu") or (colon and not re.fullmatch("[0-9]+", index)):
-        raise argparse.ArgumentTypeError(f"{text}: not available here")
-    count = 1 if kind == "cpu" else torch.accelerator.device_count()
-    if colon and int(index) >= count:
-        there = f"{kind}:0" + f" to {kind}:{count - 1}" * (count > 1)
-        raise argparse.ArgumentTypeError(f"{text}: not available here; there is {there}")
-    if kind == "cpu":
-        return kind
-    try:
-        torch.ones(1, device=name).add(1).item()
-    except RuntimeError as error:  # an old driver, or a card that this torch has no kernels for
-        cause = str(error).partition("\n")[0]
-        raise argparse.ArgumentTypeError(f"{name}: torch {torch.__version__} cannot use it "
-                                         f"({cause}); --device cpu works") from None
-    return name
-
-
-def make_folder(path):
-    """Makes a folder and its parents where they are missing. Raises RunError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be made: {error.strerror}") from None
-
-
-def remove(path):
-    """Removes a file if that can be done."""
-    with contextlib.suppress(OSError):
-        path.unlink()
-
-
-def replace(source, target):
-    """os.replace, tried four times: Windows refuses while another program reads `target`."""
-    for pause in (0.1, 0.2, 0.4):  # seconds; enough for a virus scanner, or for plot.py
-        with contextlib.suppress(PermissionError):
-            return os.replace(source, target)
-        time.sleep(pause)
-    os.replace(source, target)
-
-
-def write_atomically(path, content, outdated=()):
-    """Writes a file whole or not at all, also if this process is killed or the disk is full.
-
-    outdated: files to remove first, when only the renaming is left to do. Raises RunError.
-    """
-    temporary = path.with_name(path.name + ".tmp")  # a fixed name: the next write replaces it
-    blamed = path
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        for blamed in outdated:
-            blamed.unlink(missing_ok=True)
-        blamed = path
-        replace(temporary, path)
-    except OSError as error:
-        raise RunError(f"{blamed}: cannot be written: {error.strerror}") from error
-    finally:
-        remove(temporary)
-
-
-def environment(device):
-    """The machine and the versions that a run is trained with, as its log holds them."""
-    cpuinfo = Path("/proc/cpuinfo")
-    cpuinfo = cpuinfo.read_text("utf-8") if cpuinfo.exists() else ""
-    names = re.findall(r"model name\s*: (.+)", cpuinfo)
-    # CPUs of one name may differ in the instructions that torch uses, and so in rounding.
-    instructions = torch.backends.cpu.get_cpu_capability()
-    name_of = getattr(torch.get_device_module(device), "get_device_name", None)  # of CUDA and XPU
-    return {
-        "torch": str(torch.__version__),  # a TorchVersion would not load with weights_only
-        "python": platform.python_version(),
-        "device": name_of(device) if name_of else device,  # as "NVIDIA H100 80GB HBM3", or "cpu"
-        "cpu": f"{names[0] if names else platform.processor()} ({instructions})",
-        "threads": torch.get_num_threads(),
-    }
-
-
-def emulates_bf16(device):
-    """Whether `device` is a CPU without instructions for bfloat16, where it is slow."""
-    return device == "cpu" and not (
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def exit_status(script, work, argv, failures, stopped="stopped"):

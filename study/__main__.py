@@ -11,8 +11,10 @@ from pathlib import Path
 
 import plot
 from dataset import DATA_DIR
-from lab import command, compare
-from lab.command import RunError, write_atomically
+from lab import command
+from lab.files import RunError, write_atomically
+from lab.runs import compare
+from lab.runs.series import finished_series, read_all
 from main import DEFAULTS
 from study import figures, front, tables
 
@@ -28,7 +30,7 @@ def read_logs():
     """
     found = []
     for folder in (LOGS, LOGS / "validation", LOGS / "again"):
-        series, complaints = compare.read_all(folder, [], DEFAULTS)
+        series, complaints = read_all(folder, [], DEFAULTS)
         if complaints:
             raise RunError(complaints[0])
         found.append(series)
@@ -100,8 +102,8 @@ def execute(argv):
     """Fills the pages and draws the figures. Yields a line for each reason to leave one out."""
     command.Parser("study", __doc__).parse_args(argv)
     everything, held_out, again = read_logs()
-    finished = compare.finished_series(everything)
-    blocks = make_blocks(finished, *map(compare.finished_series, (held_out, again)))
+    finished = finished_series(everything)
+    blocks = make_blocks(finished, *map(finished_series, (held_out, again)))
     for path, text in fill(read_pages(), blocks).items():
         write_atomically(path, text.encode())
         print(path)

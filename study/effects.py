@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from lab import compare
+from lab.runs import compare
 
 PARTS = ("dropout", "weight decay", "augmentation")
 NETS = {  # the series that has these PARTS

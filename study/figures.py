@@ -4,12 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from lab.canvas import Figure
-from lab.charts import draw_dots
-from lab.compare import LEVEL
-from lab.pictures import BLUE, GREY, WIDTH, make_mosaic, show_image
-from lab.strokes import FORMS, draw_form
-from lab.titles import find_title
+from lab.digits.strokes import FORMS, draw_form
+from lab.figures.canvas import Figure
+from lab.figures.charts import draw_dots
+from lab.figures.pictures import BLUE, GREY, WIDTH, make_mosaic, show_image
+from lab.figures.titles import find_title
+from lab.runs.compare import LEVEL
 from study import effects
 from study.tables import ABLATION, PUBLISHED, ROAD
 
@@ -90,10 +90,10 @@ def draw_road(names, series):
 
 
 def draw_forms():
-    """Draws each form of lab/strokes.py once, as `lenet_hands` is trained with it. A Figure."""
+    """Draws each form of lab/digits/ once, as `lenet_hands` is trained with it. A Figure."""
     most = max(map(len, FORMS.values()))
-    figure, ax = make_mosaic(2 * most + 1, 5, "The forms of digits in lab/strokes.py, each drawn "
-                             "once. Every drawing differs in shape, width, slant and pen.")
+    figure, ax = make_mosaic(2 * most + 1, 5, "The forms of digits that lab/digits/ knows, each "
+                             "drawn once. Every drawing differs in shape, width, slant and pen.")
     chance = np.random.default_rng(0)
     for digit, forms in FORMS.items():
         for i, form in enumerate(forms):

@@ -6,10 +6,9 @@
 import textwrap
 
 import model
-from lab import compare
-from lab.compare import accuracies, mean_errors
-from lab.jobs import describe
-from lab.logs import spread
+from lab.runs import compare
+from lab.runs.series import accuracies, error_counts, mean_errors, spread
+from lab.training.jobs import describe
 from study.tables import PUBLISHED, label, table
 
 NETS = ("lenet", "mlp", "lenet_reg")
@@ -67,7 +66,7 @@ def parameter_tables():
 def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
     first = min(series["lenet"], key=lambda run: run["seed"])
-    counts = compare.error_counts(series["lenet"])
+    counts = error_counts(series["lenet"])
     return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
             f"{describe([first])}`. Another machine rounds differently, and may end elsewhere: "
             f"{count_seeds(series['lenet'])} have {counts.min()} to {counts.max()} errors. Then "

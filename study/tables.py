@@ -8,12 +8,11 @@ from collections import Counter
 import numpy as np
 from scipy import stats
 
-from lab import compare
-from lab.command import RunError
-from lab.compare import accuracies, extent
-from lab.logs import spread
-from lab.pictures import DOUBTFUL_LABELS
-from lab.titles import TITLES
+from lab.figures.pictures import DOUBTFUL_LABELS
+from lab.figures.titles import TITLES
+from lab.files import RunError
+from lab.runs import compare
+from lab.runs.series import accuracies, extent, spread
 from main import RECIPES
 from study import effects
 
@@ -114,7 +113,7 @@ def effects_table(series):
 
 
 def calibration_error(calibration):
-    """The expected calibration error, a fraction, of the counts that `lab.evaluate.examine` makes.
+    """The expected calibration error, a fraction, of the counts that `answers.examine` makes.
 
     It is the sum over the bins of |B| / N |accuracy(B) - confidence(B)|, where confidence is the
     mean probability of the predictions: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of

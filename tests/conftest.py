@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 import dataset
+from lab.training import names, options
 
 torch.set_num_threads(1)  # small batches: more threads cost more than they give
 # Ignored where the tests are a shell's background job, and so in the processes that tests start.
@@ -29,6 +30,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data"
 SPLITS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # stem of the files, images
+
+
+def use_as_bundled(patch, folder):
+    """Makes a folder stand for the repository's own data. patch: a MonkeyPatch."""
+    for module in (options, names):
+        patch.setattr(module, "DATA_DIR", folder)
 
 
 def idx_bytes(array):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 import dataset
-from lab import runs
-from lab.identity import as_dict
-from lab.logs import find_logs, read_series
+from lab.runs.identity import as_dict
+from lab.runs.series import find_logs, read_series
+from lab.training import run
 from main import DEFAULTS, RECIPES
 
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
@@ -39,7 +39,7 @@ def write_runs(folder, name, histories, recipe, data, evaluated_on="test", model
     for seed, history in enumerate(histories, start=first):
         identity = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on,
                     "data": data, "recipe": as_dict(recipe)}
-        runs.Run(runs.Place(folder, folder, {}), f"{name}-seed{seed}", identity, history,
+        run.Run(run.Place(folder, folder, {}), f"{name}-seed{seed}", identity, history,
                  {"errors": list(errors)}, 61_706, [{}]).write_log()
 
 

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import use_as_bundled
 from filelock import FileLock
 
 import main
-from lab import command, options, runs
+from lab import machine
+from lab.training import run
 
 
 @pytest.fixture
 def train(small_idx, tmp_path, monkeypatch):
     """Runs main.py in this process, on the same digits in place of the repository's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(options, "DATA_DIR", small_idx)
+    use_as_bundled(monkeypatch, small_idx)
     monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     return lambda *argv: main.main(["--device", "cpu", "--epochs", "2", *argv])
 
@@ -91,8 +93,8 @@ def test_unfinished_goes_on_with_what_is_missing(train, unfinished, capsys):
 
 
 def test_unfinished_elsewhere_goes_on_and_says_so(train, unfinished, capsys, monkeypatch):
-    here = command.environment("cpu")
-    monkeypatch.setattr(command, "environment",
+    here = machine.environment("cpu")
+    monkeypatch.setattr(machine, "environment",
                         lambda device: {**here, "threads": 64, "torch": "9.9"})
     assert train() == 0
     assert ("resumes after epoch 1 of 2; not bit-identical to an unstopped run, since this has "
@@ -132,8 +134,8 @@ def test_a_run_that_another_process_trains_is_left_to_it(train, capsys):
 
 @pytest.mark.parametrize("key", ["torch", "device", "cpu", "threads"])
 def test_each_change_of_the_environment_is_said(train, unfinished, capsys, monkeypatch, key):
-    here = command.environment("cpu")
-    monkeypatch.setattr(command, "environment", lambda device: {**here, key: "another"})
+    here = machine.environment("cpu")
+    monkeypatch.setattr(machine, "environment", lambda device: {**here, key: "another"})
     assert train() == 0
     assert f"since this has changed: {key}\n" in capsys.readouterr().out
 
@@ -142,9 +144,9 @@ def test_edited_code_with_an_equal_probe_resumes_and_is_said(
         train, unfinished, capsys, monkeypatch):
     monkeypatch.setattr(main, "digest_code", lambda: "edited")
     assert train() == 0
-    assert f"resumes after epoch 1 of 2; {runs.EDITED}\n" in capsys.readouterr().out
+    assert f"resumes after epoch 1 of 2; {run.EDITED}\n" in capsys.readouterr().out
     assert train() == 0
-    assert runs.EDITED not in capsys.readouterr().out
+    assert run.EDITED not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", [

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from conftest import png_bytes, write_idx_folder
 from torch import nn
 
-import draw
 import main
 import model
 import plot
 import predict
+from lab.page.server import Server
 
 
 class Halves(nn.Module):
@@ -139,7 +139,7 @@ WEIGHTS = "checkpoints/mine-few-seed0.pt"
 
 def ask_page(content):
     """What the page gets for the bytes of a picture: the status and the JSON."""
-    with draw.Server(0, Path(WEIGHTS)) as server:
+    with Server(0, Path(WEIGHTS)) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         connection = http.client.HTTPConnection(*server.server_address, timeout=60)

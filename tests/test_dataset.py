@@ -28,7 +28,7 @@ from dataset import (
     load_data,
     make_loader,
 )
-from lab.logs import count_examples
+from lab.runs.series import count_examples
 
 BOUNDS = {"rotation": 12.0, "translation": 2.0, "scaling": 0.12, "shear": 10.0}
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import write_idx_folder
+from conftest import use_as_bundled, write_idx_folder
 
 import main
-from lab import logs, options
+from lab.runs.series import find_logs, read_series
 
 try:
     import resource
@@ -35,7 +35,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def prepare(patch, small_idx):
     """Makes main.py run on 600 digits in place of the repository's."""
-    patch.setattr(options, "DATA_DIR", small_idx)
+    use_as_bundled(patch, small_idx)
     patch.setattr(main, "probe", lambda *_: 1.5)  # its epochs would count as the run's
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
@@ -287,7 +287,7 @@ def test_table_that_another_program_holds_open_is_completed_later(
     assert torch.load(checkpoint, weights_only=True)["epoch"] == 3
     assert not list(Path().rglob("*.tmp"))
     assert train("--epochs", "3") == 0
-    (run,) = logs.read_series(logs.find_logs("logs")[0]["lenet-epochs3"], main.DEFAULTS)
+    (run,) = read_series(find_logs("logs")[0]["lenet-epochs3"], main.DEFAULTS)
     assert run["complete"]
     assert [row["epoch"] for row in run["history"]] == [1, 2, 3]
     assert run["final"] == torch.load(checkpoint, weights_only=True)["history"][-1]

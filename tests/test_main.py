@@ -17,15 +17,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import write_idx_folder
+from conftest import use_as_bundled, write_idx_folder
 from forms import write_form
 from torch import nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 import main
 import plot
-from lab import command, options
-from lab.strokes import draw_digits
+from lab import machine
+from lab.digits.strokes import draw_digits
+from lab.training import options
 from model import CustomMLP, LeNet5, MLPWide
 from study.tables import calibration_error
 
@@ -42,7 +43,7 @@ def train(small_idx, tmp_path, monkeypatch):
     Without its probe, a miniature run, which would be taken for part of the run that is looked at.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(options, "DATA_DIR", small_idx)
+    use_as_bundled(monkeypatch, small_idx)
     monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
@@ -623,7 +624,7 @@ def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("emulates", [True, False])
 def test_bfloat16_is_hinted_at_where_it_is_slow(train, capsys, monkeypatch, emulates):
-    monkeypatch.setattr(command, "emulates_bf16", lambda device: emulates)
+    monkeypatch.setattr(machine, "emulates_bf16", lambda device: emulates)
     assert train("--epochs", "1", "--bf16") == 0
     assert ("emulates bfloat16" in capsys.readouterr().out) == emulates
     assert train("--epochs", "1") == 0

@@ -23,7 +23,7 @@ import dataset
 import main
 import model as nets
 import plot
-from lab import pictures
+from lab.figures import pictures
 from main import RECIPES
 from model import LeNet5, LeNet1998
 

@@ -18,7 +18,7 @@ from torchvision.transforms.functional import affine
 import main
 import predict
 from dataset import DATA_DIR, MNIST, Transform
-from lab import checkpoints
+from lab.runs import checkpoints
 
 WEIGHTS = predict.WEIGHTS  # committed: a fresh clone predicts without training
 ROOT = Path(predict.__file__).parent
@@ -212,7 +212,7 @@ def test_a_bad_file_is_one_line_and_the_others_are_answered(seven, tmp_path, cap
 def test_missing_folder_pipe_and_large_file(tmp_path, capsys, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large.png").write_bytes(plain(255, (28, 28)))
-    monkeypatch.setattr("lab.digit.MAX_BYTES", 50)
+    monkeypatch.setattr("lab.digits.prepare.MAX_BYTES", 50)
     names = ["missing.png", ".", "pipe", "large.png", "x" * 300]
     status, lines, errors = ask(capsys, *(tmp_path / name for name in names))
     assert (status, lines, len(errors)) == (1, [], 5)

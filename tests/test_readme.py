@@ -20,7 +20,7 @@ import main
 import plot
 import predict
 import report
-from lab import options
+from lab.training import options
 from study import __main__ as study
 
 ROOT = Path(main.__file__).parent
@@ -237,7 +237,8 @@ def test_sentences_of_the_readme_are_short():
     assert sum(lengths) / len(lengths) <= 15
 
 
-def test_every_file_of_the_house_is_in_its_table():
-    table = USING.partition("## The files")[2]
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("lab/[!_]*.*")]:
-        assert re.search(rf"`(lab/)?{path.name}`", table), path
+def test_every_room_of_the_house_is_in_its_list():
+    rooms = README.partition("## Where everything is")[2]
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("lab/*/"), *ROOT.glob("docs/*.md")]:
+        if path.name not in ("__pycache__", "hubconf.py"):
+            assert re.search(rf"`{path.name}/?`|\(docs/{path.name}\)", rooms), path

@@ -8,9 +8,9 @@ import pytest
 from conftest import ROOT
 from made_up import legend_labels, read, read_dots, texts, write_curves, write_series
 
-from lab import charts
-from lab.compare import accuracies
-from lab.strokes import FORMS
+from lab.digits.strokes import FORMS
+from lab.figures import charts
+from lab.runs.series import accuracies
 from study import effects, figures
 
 

@@ -9,8 +9,8 @@ from made_up import write_curves
 
 import model
 import plot
-from lab import compare
-from lab.command import RunError
+from lab.files import RunError
+from lab.runs.series import finished_series
 from study import __main__ as study
 from study import effects, tables
 
@@ -47,7 +47,7 @@ def read_pages():
 def test_the_pages_show_what_the_logs_say(monkeypatch):
     monkeypatch.chdir(ROOT)
     pages = study.read_pages()
-    blocks = study.make_blocks(*map(compare.finished_series, study.read_logs()))
+    blocks = study.make_blocks(*map(finished_series, study.read_logs()))
     assert study.fill(pages, blocks) == pages
 
 
@@ -136,12 +136,12 @@ def test_nets_without_a_common_seed_are_one_line(workplace, capsys):
 
 def test_recipes_and_nets_can_be_renamed_and_removed(workplace, capsys, monkeypatch):
     monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
-    before = study.make_blocks(*map(compare.finished_series, study.read_logs()))
+    before = study.make_blocks(*map(finished_series, study.read_logs()))
     monkeypatch.setattr(tables, "RECIPES", {
         name: recipe for name, recipe in tables.RECIPES.items() if name != "mlp"})
     monkeypatch.delattr(model, "LeNet1998")
     assert study.main([]) == 0
-    after = study.make_blocks(*map(compare.finished_series, study.read_logs()))
+    after = study.make_blocks(*map(finished_series, study.read_logs()))
     assert after["results"] != before["results"]
     assert sorted(after["results"].splitlines()) == sorted(before["results"].splitlines())
     assert "| CustomMLP (`mlp`): " in after["results"].splitlines()[-1]

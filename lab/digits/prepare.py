@@ -1,0 +1,262 @@
+"""Reads a picture, makes of its digit what NIST would have made, and asks a net which it is.
+
+NIST's digits, and so MNIST's, are white on black and 20 pixels long, with their centre of mass in
+the middle of 28x28 pixels. Nets that were trained on them fail on photos without this preparation.
+"""
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from dataset import CLASSES, SIDE, Transform
+from lab.digits.boxes import erase_boxes
+from lab.digits.ink import INKED, border, find_ink, is_edge
+from lab.digits.strokes import BOX, CENTRE
+
+WEIGHTS = Path(__file__).parents[2] / "logs" / "report" / "lenet_hands-seed0.pt"  # the default
+MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
+WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
+STROKE = (2.4, 3.7)  # pixels: MNIST's median and 95th percentile of the stroke's width
+SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each side, is no digit
+# Of 6,000 training digits, 37 are in several pieces: 44 pieces beside the heaviest ones.
+PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
+MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
+GAP = 0.25  # of the longest mark; nearer marks are one digit
+ALIKE = 1.5  # marks whose sizes differ by a smaller factor may be two digits of one hand
+ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
+HEIC = "a HEIC picture, as iPhones take them; save it as JPEG or PNG first"
+BLANK = "blank, or too faint, too small or too broad to read"
+
+
+class PictureError(Exception):
+    """The picture cannot be read, or shows no digit, or several. The message is one line."""
+
+
+def read_picture(path):
+    """`decode` for the file `path`. Raises PictureError, also if it is no file or too large."""
+    try:
+        if not path.is_file():
+            raise PictureError("not a file" if path.exists() else "no such file")
+        size = path.stat().st_size
+        if size == 0:
+            raise PictureError("an empty file")
+        if size > MAX_BYTES:
+            raise PictureError(f"{size:,} bytes, too large (at most {MAX_BYTES:,})")
+    except OSError as error:
+        raise PictureError(f"not readable ({error.strerror})") from None
+    return decode(path)
+
+
+def decode(file):
+    """Reads a picture from a path or a binary file: upright, grey (mode L), reduced to WORK pixels.
+
+    Raises PictureError if Pillow cannot read it, or it has too many pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Pillow warns of too many pixels before it decodes any, and fails at twice as many.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                image.draft("L", (WORK, WORK))  # a JPEG decodes smaller and faster
+                ImageOps.exif_transpose(image, in_place=True)
+                return to_grey(image)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise PictureError(f"too many pixels (at most {Image.MAX_IMAGE_PIXELS:,})") from None
+    except Image.UnidentifiedImageError:
+        raise PictureError(HEIC if is_heic(file) else "not an image") from None
+    except Exception as error:  # Pillow's plugins raise almost anything on broken input
+        words = " ".join(str(error).split())
+        raise PictureError(f"not readable ({type(error).__name__}: {words})") from None
+
+
+def is_heic(file):
+    """Whether a path or a binary file begins as HEIC does: a size, "ftyp", and a brand."""
+    if isinstance(file, Path):
+        start = file.open("rb").read(12)
+    else:
+        file.seek(0)
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+
+
+def to_grey(image):
+    """Converts any mode to L, on a white background, with at most WORK pixels along an edge."""
+    if image.mode[0] in "IF":  # 16 or 32 bits: stretch the contrast to 8 bits
+        values = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        values -= values.min()
+        image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1))))
+    # Reduce first and composite then, which saves memory. Pillow weighs colours by their opacity.
+    transparent = image.has_transparency_data
+    image = image.convert("RGBA" if transparent else "L")
+    image.thumbnail((WORK, WORK), Image.Resampling.BOX)
+    if transparent:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("L")
+    return image
+
+
+def prepare(image):
+    """Turns a grey picture of one digit (mode L) into what NIST would have made (L, 28x28).
+
+    A picture that is like MNIST's own is returned unchanged. Raises PictureError if there is no
+    digit on the picture, or more than one.
+    """
+    if image.size == (SIDE, SIDE) and is_prepared(np.asarray(image, dtype=float)):
+        return image
+    ink = keep_digit(*find_ink(image))
+    return place(fit(ink))
+
+
+def is_prepared(pixels):
+    """Whether (28, 28) has what NIST promises, as all 70,000 digits of MNIST do."""
+    rows, columns = np.nonzero(pixels)
+    if not len(rows) or max(np.ptp(rows), np.ptp(columns)) + 1 not in (BOX - 1, BOX):  # 19: in 16
+        return False
+    centre = np.array(ndimage.center_of_mass(pixels))
+    # One percent of MNIST's digits touch the border, with up to 6 of its 108 pixels.
+    return (np.abs(centre - CENTRE) < 0.55).all() and np.mean(border(pixels) == 0) > 0.9
+
+
+def keep_digit(ink, page):
+    """Erases specks, and edges and shadows that reach in from the border.
+
+    ink, page: what `find_ink` returns. Returns ink (H, W). Raises PictureError if nothing is left,
+    or several marks are.
+    """
+    edge = max(ink.shape)
+    reach = -(-edge // 128)  # pixels; ink is widened by so much, which closes small gaps
+    labels, count = label_marks(ink, reach)
+    left = erase_boxes(ink, labels, reach)
+    if left is not ink:
+        ink, (labels, count) = left, label_marks(left, reach)
+    numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
+    spans = np.array([[(side.start, side.stop) for side in box] for box in boxes]).reshape(-1, 2, 2)
+    sizes = np.ptp(spans, axis=2)  # (count, 2): height and width
+    lengths = sizes.max(1, initial=0)
+    amounts = ndimage.sum_labels(ink, labels, numbers)
+    inner = ~np.isin(numbers, [labels[0], labels[-1]]) & ~np.isin(numbers, labels[:, [0, -1]])
+    # At the border, the edge of a shadow may end in a wedge: what counts there is longer.
+    parts = lengths >= np.where(inner, SPECK, 2 * SPECK) * edge
+    for i in np.flatnonzero(parts):
+        around = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in boxes[i])
+        alone = ink[around] * (labels[around] == numbers[i])
+        parts[i] = not is_edge(alone, page[around], reach)
+    if not parts.any():
+        raise PictureError(BLANK)
+    # A mark at the border counts as the digit only if no other mark is large enough to be one. But
+    # what is close to the digit, about as long, and no line, is a part of it, or a second digit.
+    large = (lengths > 2 * SPECK * edge) | (amounts > PIECE * amounts[parts].max())
+    if (parts & inner & large).any():
+        main = (lengths * (parts & inner)).argmax()
+        apart = np.maximum(spans[:, :, 0] - spans[main, :, 1], spans[main, :, 0] - spans[:, :, 1])
+        close, line = apart.max(1) < GAP * lengths[main], sizes.min(1) <= lengths / 5
+        alike = np.maximum(lengths / lengths[main], lengths[main] / lengths) < ALIKE
+        parts &= inner | (close & alike & ~line)
+    parts &= amounts > PIECE * amounts[parts].max()
+    longest = lengths[parts].max() - 2 * reach
+    marks = numbers[parts & (lengths - 2 * reach > MARK * longest)]
+    if len(marks) > 1:
+        inked = (ink > INKED) & np.isin(labels, marks)
+        _, count = ndimage.label(ndimage.distance_transform_edt(~inked) <= GAP * longest / 2)
+        whole = (sizes == ink.shape).any(1)  # from border to border: a ruled line, no digit
+        count = max(count, count_columns(spans[marks[~whole[marks - 1]] - 1]))
+        if count > 1:
+            raise PictureError(f"{count} separate marks; one digit a picture, please, "
+                               "its strokes joined")
+    return ink * np.isin(labels, numbers[parts])
+
+
+def label_marks(ink, reach):
+    """Numbers the connected regions of ink that is widened by `reach`: (labels (H, W), count)."""
+    return ndimage.label(ndimage.maximum_filter(ink > INKED, 2 * reach + 1))
+
+
+def count_columns(spans):
+    """How many of the marks stand side by side on the same rows. spans: see `keep_digit`.
+
+    So stand two digits, however close, but hardly ever the pieces of one.
+    """
+    rows, columns = spans[spans[:, 1, 0].argsort()].swapaxes(0, 1)  # from left to right
+    apart = columns[1:, 0] >= columns[:-1, 1]
+    shared = np.minimum(rows[1:, 1], rows[:-1, 1]) - np.maximum(rows[1:, 0], rows[:-1, 0])
+    either = np.maximum(rows[1:, 1], rows[:-1, 1]) - np.minimum(rows[1:, 0], rows[:-1, 0])
+    return 1 + (apart & (shared * ALIKE > either)).sum()
+
+
+def fit(ink):
+    """Crops (H, W) to the ink, makes its strokes like MNIST's, and scales it to 20 pixels.
+
+    Returns (h, w), whose longer edge is BOX.
+    """
+    fine = 8  # work at eight times the resolution
+    glyph = np.pad(crop(ink, BOX * fine), 4 * fine)  # room to grow
+    # NIST scanned in black and white, so strokes are full to their soft edges; pencil is uneven.
+    glyph = np.minimum(2 * glyph, 1)
+    across, down = np.gradient(glyph)
+    # The area of a line is its width times its length; its outline is twice its length.
+    stroke = 2 * glyph.sum() / np.hypot(across, down).sum() / fine
+    wanted = min(max(stroke, STROKE[0]), STROKE[1])
+    # The digit grows with its strokes: (stroke + change) * BOX / (BOX + change) = wanted
+    change = BOX * (wanted - stroke) / (BOX - wanted)
+    grow = ndimage.maximum_filter if change > 0 else ndimage.minimum_filter
+    glyph = grow(glyph, 2 * round(abs(change) * fine / 2) + 1)
+    return crop(ndimage.gaussian_filter(glyph, 3), BOX)
+
+
+def crop(ink, longer):
+    """The part of (H, W) that has ink, scaled so that its longer edge has `longer` pixels."""
+    rows, columns = np.nonzero(ink > 0.2)
+    part = ink[rows.min():rows.max() + 1, columns.min():columns.max() + 1]
+    scale = longer / max(part.shape)
+    size = [max(1, round(edge * scale)) for edge in part.shape[::-1]]
+    resample = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.BOX
+    scaled = Image.fromarray(np.float32(part)).resize(size, resample)
+    return np.clip(np.asarray(scaled, dtype=float), 0, 1)
+
+
+def place(glyph):
+    """Places (h, w) on a picture (L, 28x28), with its centre of mass in the middle if it fits."""
+    canvas = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    top, left = (min(max(round(CENTRE - centre), 0), SIDE - edge)
+                 for centre, edge in zip(ndimage.center_of_mass(glyph), glyph.shape, strict=True))
+    canvas[top:top + glyph.shape[0], left:left + glyph.shape[1]] = np.round(255 * glyph)
+    return Image.fromarray(canvas)
+
+
+@torch.inference_mode()
+def classify(net, picture):
+    """The net's probabilities (10,) of the digits 0 to 9 for a picture (L, 28x28).
+
+    They are averaged over nine versions of it, of which the first is the picture as it is: people
+    slant their digits and fill the 20 pixels as the net's training digits do not.
+    """
+    image = torch.from_numpy(np.array(picture)).reshape(1, 1, SIDE, SIDE)
+    maps = torch.tensor([  # (9, 2, 3), from output to input
+        [[math.cos(angle) / scale, math.sin(angle) / scale, 0],
+         [-math.sin(angle) / scale, math.cos(angle) / scale, 0]]
+        for angle in np.radians(ANGLES) for scale in SCALES])
+    grid = F.affine_grid(maps, (len(maps), 1, SIDE, SIDE), align_corners=False)
+    images = F.grid_sample(image.expand(len(maps), -1, -1, -1).float(), grid, align_corners=False)
+    images = images.round().to(torch.uint8)  # (9, 1, 28, 28)
+    return net(Transform(net.image_size)(images)).softmax(1).mean(0)
+
+
+def ask(net, picture):
+    """`classify`, for any net of the user's. Raises ValueError if it answers no ten probabilities.
+
+    Also raises whatever the net raises.
+    """
+    probabilities = classify(net, picture)
+    if probabilities.shape != (CLASSES,):
+        raise ValueError(f"{type(net).__name__} returns {probabilities.numel()} values for a "
+                         f"picture, not {CLASSES}")
+    if not probabilities.isfinite().all():
+        raise ValueError(f"{type(net).__name__} returns values that are not finite")
+    return probabilities

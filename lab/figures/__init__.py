@@ -1,0 +1,1 @@
+"""A figure: charts of logs, pictures of digits, titles and fonts."""

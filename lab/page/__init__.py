@@ -1,0 +1,1 @@
+"""The page on which digits are drawn, and its server."""
