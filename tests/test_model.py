@@ -12,22 +12,17 @@ import torch.nn.functional as F
 from torch import nn
 
 import model
-from model import (
+from lenet1998 import (
     BitmapDistance,
-    CustomMLP,
     DenseLeNet1998,
-    LeNet5,
     LeNet1998,
-    LeNetWide,
     LinearLeNet1998,
     MaxLeNet1998,
-    MLPWide,
     PartialConvolution,
-    RegularizedLeNet5,
     Subsampling,
-    parameter_table,
     squash,
 )
+from model import CustomMLP, LeNet5, LeNetWide, MLPWide, RegularizedLeNet5, parameter_table
 
 LENET = {"conv1": 156, "conv2": 2_416, "fc1": 48_120, "fc2": 10_164, "fc3": 850}
 LENET_1998 = {"c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164}

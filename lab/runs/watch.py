@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from model import PartialConvolution
+from lenet1998 import PartialConvolution
 
 CONVOLUTIONS = (nn.Conv2d, PartialConvolution)
 COUNT = 2  # convolutions that are watched

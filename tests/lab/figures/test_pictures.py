@@ -24,8 +24,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import dataset
 from lab.figures import pictures
 from lab.training import run
+from lenet1998 import FIGURE_3, squash
 from main import DEFAULTS
-from model import FIGURE_3, CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998, squash
+from model import CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998
 
 
 @pytest.fixture
