@@ -139,6 +139,7 @@ def markdown_table(model):
 if __name__ == "__main__":
     if hasattr(signal, "SIGPIPE") and not hasattr(builtins, "get_ipython"):  # as in dataset.py
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end in silence when `head` has enough
-    nets = (LeNet5(), RegularizedLeNet5(0), CustomMLP(), LeNet1998(), LinearLeNet1998(),
-            DenseLeNet1998(), MaxLeNet1998(), LeNetWide(0), MLPWide(0))
-    print("\n\n".join("\n".join(markdown_table(net)) for net in nets))
+    nets = [kind for kind in vars().values() if hasattr(kind, "image_size")]
+    nets.sort(key=lambda kind: kind.__module__ != __name__)  # those of lenet1998.py come last
+    print("\n\n".join("\n".join(markdown_table(make_net(
+        kind, 0 if hasattr(kind, "has_dropout") else None))) for kind in nets))
