@@ -37,23 +37,23 @@ class Recipe:
 
     net: type[nn.Module]  # a class of model.py
     # Optimisation: SGD
-    epochs: int = 30
+    epochs: int = 30  # passes over the training images
     batch_size: int = 128  # images a step
     lr: float = 0.1  # learning rate, at its peak
-    warmup: float | None = 0.15  # fraction of all steps up to the peak; None: constant rate
-    momentum: float = 0.9
-    nesterov: bool = True
-    bf16: bool = False  # forward pass in bfloat16; slower on a CPU without instructions for it
+    warmup: float | None = 0.15  # share of all steps up to the peak; None: constant rate
+    momentum: float = 0.9  # of SGD
+    nesterov: bool = True  # Nesterov's form of momentum
+    bf16: bool = False  # forward pass in bfloat16; slow on CPUs that emulate it
     # Regularisation
     weight_decay: float = 0.0  # L2, on weights and biases
-    dropout: float | None = None  # probability of dropping an activation; None: net without dropout
+    dropout: float | None = None  # probability of dropping; None: net without dropout
     augment: bool = False  # distort the training images, each within these bounds:
     rotation: float = 12.0  # ± degrees
     translation: float = 2.0  # ± pixels, each axis
     scaling: float = 0.12  # ± fraction, each axis on its own
     shear: float = 10.0  # ± degrees
-    thickening: float = 0.0  # of half the images: up to this far to the maximum over 3x3 pixels
-    synthetic: int = 0  # digits drawn by lab/digits/strokes.py, added to the training images
+    thickening: float = 0.0  # of half the images, up to their 3x3 maximum; 0 to 1
+    synthetic: int = 0  # digits of lab/digits/strokes.py, added to the images
 
 
 DEFAULTS = asdict(Recipe(None))  # complete the recipes of logs that are older than a field

@@ -18,9 +18,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import use_as_bundled, write_idx_folder
+from torch import nn
 
 import main
 from lab.runs.series import find_logs, read_series
+from model import LeNet5
 
 try:
     import resource
@@ -94,6 +96,11 @@ def interrupt(*_):
     raise KeyboardInterrupt
 
 
+def edit_recipe(monkeypatch, model, **changes):
+    monkeypatch.setitem(main.RECIPES, model,
+                        dataclasses.replace(main.RECIPES[model], **changes))
+
+
 def list_files():
     return sorted(str(path) for path in Path().rglob("*"))
 
@@ -139,6 +146,20 @@ def disk_full_beyond(size):
     ("--model mlp_wide --dropout 1.5", ["--dropout", "1.5", "below 1"]),
     ("--dropout 0.1", ["--dropout", "0.1", "LeNet5 has no dropout"]),
     ("--model mlp --dropout 0", ["--dropout", "0", "CustomMLP has no dropout"]),
+    ("--model mlp_wide --dropout none", ["--dropout none", "MLPWide needs a number"]),
+    ("--dropout few", ["--dropout: few", "a number or none"]),
+    ("--warmup 1", ["--warmup 1", "below 1"]),
+    ("--warmup -0.1", ["--warmup -0.1", "at least 0"]),
+    ("--warmup cosine", ["--warmup: cosine", "a number or none"]),
+    ("--nesterov=yes", ["--nesterov", "yes"]),
+    ("--augment --rotation inf", ["--rotation inf", "finite"]),
+    ("--augment --translation -1", ["--translation -1", "at least 0"]),
+    ("--augment --scaling 1", ["--scaling 1", "below 1"]),
+    ("--augment --shear nan", ["--shear nan", "finite"]),
+    ("--augment --thickening 1.1", ["--thickening 1.1", "at most 1"]),
+    ("--synthetic -1", ["--synthetic -1", "whole number, 0 to 1000000"]),
+    ("--synthetic 1000001", ["--synthetic 1000001", "whole number, 0 to 1000000"]),
+    ("--synthetic 0.5", ["--synthetic: 0.5", "whole number"]),
     ("--seed -1", ["--seed", "-1"]),
     ("--seed 4294967296", ["--seed", "4294967296"]),
     ("--seed 99999999999999999999999", ["--seed", "99999999999999999999999"]),
@@ -171,31 +192,52 @@ def test_usage_error(argv, words, no_data, fails, monkeypatch, tmp_path):
     assert list_files() == []
 
 
-@pytest.mark.parametrize(("flag", "value"), [
+@pytest.mark.parametrize(("field", "value"), [
     ("epochs", 0), ("epochs", -3), ("batch_size", 0), ("lr", 0.0), ("lr", -0.1),
     ("lr", float("nan")), ("lr", float("inf")), ("momentum", 1.0), ("momentum", -0.1),
     ("weight_decay", -1e-4), ("weight_decay", float("nan")), ("dropout", 1.0), ("dropout", -0.1),
+    ("dropout", None), ("warmup", -0.5), ("scaling", 1.0), ("thickening", -1.0), ("synthetic", -5),
 ])
-def test_same_value_written_into_the_recipe(flag, value, no_data, fails, monkeypatch):
-    flag_name = f"--{flag.replace('_', '-')}"
-    line = fails(main.main(["--model", "lenet_reg", flag_name, str(value)]), 2)
-    words = line[line.index(flag_name):]  # from the name of the flag on
-    edited = dataclasses.replace(main.RECIPES["lenet_reg"], **{flag: value})
-    monkeypatch.setitem(main.RECIPES, "lenet_reg", edited)
-    fails(main.main(["--model", "lenet_reg"]), 1, "lenet_reg", words)
+def test_same_value_written_into_the_recipe(field, value, no_data, fails, monkeypatch):
+    argv = ["--model", "lenet_reg"]
+    line = fails(main.main([*argv, f"--{field.replace('_', '-')}", str(value)]), 2)
+    words = line.rpartition(": ")[2]
+    edit_recipe(monkeypatch, "lenet_reg", **{field: value})
+    line = fails(main.main(argv), 1)
+    assert line == f"main.py: recipe lenet_reg: {field}={value}: {words}"
     assert list_files() == []
 
 
 @pytest.mark.parametrize(("field", "value", "words"), [
-    ("epochs", 2.5, ["epochs", "2.5", "whole number"]),
-    ("lr", "0.1", ["lr", "0.1"]),
-    ("lr", None, ["lr", "None"]),
-    ("dropout", 0.1, ["dropout", "0.1", "LeNet5 has no dropout"]),
+    ("epochs", 2.5, "epochs=2.5: must be a whole number"),
+    ("epochs", True, "epochs=True: must be a whole number"),
+    ("lr", "0.05", "lr='0.05': must be a number"),
+    ("lr", None, "lr=None: must be a number"),
+    ("warmup", "cosine", "warmup='cosine': must be a number or None"),
+    ("rotation", None, "rotation=None: must be a number"),
+    ("augment", 1, "augment=1: must be True or False"),
+    ("nesterov", None, "nesterov=None: must be True or False"),
+    ("dropout", 0.1, "dropout=0.1: LeNet5 has no dropout"),
+    ("net", LeNet5(), "net=LeNet5( (conv1): Conv2d(1, 6, kernel_size=(5, 5), [...]: "
+     "must be a class, without brackets"),
+    ("net", None, "net=None: must be a class, without brackets"),
+    ("net", nn.Linear, "net=Linear: the class needs image_size = 28, or 32 for padded images"),
+    ("net", type("Large", (LeNet5,), {"image_size": 64}),
+     "net=Large: the class needs image_size = 28, or 32 for padded images"),
 ])
 def test_value_that_no_flag_can_have(field, value, words, no_data, fails, monkeypatch):
-    edited = dataclasses.replace(main.RECIPES["lenet"], **{field: value})
-    monkeypatch.setitem(main.RECIPES, "lenet", edited)
-    fails(main.main([]), 1, "recipe lenet", *words)
+    edit_recipe(monkeypatch, "lenet", **{field: value})
+    assert fails(main.main([]), 1) == f"main.py: recipe lenet: {words}\n"
+
+
+def test_flag_in_place_of_a_faulty_value(train, monkeypatch):
+    edit_recipe(monkeypatch, "lenet", epochs="many")
+    assert train("--epochs", "1") == 0
+
+
+def test_flag_that_repeats_a_faulty_value(no_data, fails, monkeypatch):
+    edit_recipe(monkeypatch, "lenet", augment=1)
+    fails(main.main(["--augment"]), 1, "recipe lenet: augment=1: must be True or False")
 
 
 # Training that diverges

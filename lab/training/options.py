@@ -1,40 +1,101 @@
 """The command line of main.py: its flags, and what their values have to be.
 
-main.py hands in its docstring and its recipes. A flag overrides a field of the recipe for one run.
+main.py hands in its docstring and its recipes. Every number and every switch of a recipe has a
+flag, which overrides it for one run. The help of the flag is the comment beside the field.
 """
 
 import argparse
+import contextlib
+import inspect
 import math
+import re
+import textwrap
 from dataclasses import fields, replace
+from typing import get_type_hints
 
 from dataset import DATA_DIR
 from lab import command, machine
 from lab.files import RunError
-from lab.runs.identity import as_dict
+from lab.runs.identity import as_dict, describe_value
 from lab.training.names import name_folder
 
-# The fields that a flag can change: type, condition, the condition in words, and the help.
-FLAGS = {
-    "epochs": (int, lambda x: 1 <= x < 2**31, "a whole number of at least 1, below 2**31",
-               "passes over the images"),
-    "batch_size": (int, lambda x: 1 <= x < 2**31, "a whole number of at least 1, below 2**31",
-                   "images a step"),
-    "lr": (float, lambda x: 0 < x < math.inf, "finite and above 0", "learning rate, at its peak"),
-    "momentum": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "of SGD"),
-    "weight_decay": (float, lambda x: 0 <= x < math.inf, "finite and at least 0", "L2"),
-    "dropout": (float, lambda x: 0 <= x < 1, "at least 0 and below 1", "probability of dropping"),
+# The types of fields that have a flag: what a value may be, in words too, and what --help shows.
+KINDS = {
+    int: (int, "a whole number", "N"),
+    float: (int | float, "a number", "X"),
+    bool: (bool, "True or False", None),
+    int | None: (int | None, "a whole number or None", "N|none"),
+    float | None: (int | float | None, "a number or None", "X|none"),
 }
+# {field: (condition, in words)}; any other field has to be finite.
+BOUNDS = {field: bound for names, *bound in [
+    ("epochs batch_size", lambda x: 1 <= x < 2**31, "a whole number of at least 1, below 2**31"),
+    ("lr", lambda x: 0 < x < math.inf, "finite and above 0"),
+    ("warmup momentum dropout scaling", lambda x: 0 <= x < 1, "at least 0 and below 1"),
+    ("weight_decay rotation translation shear", lambda x: 0 <= x < math.inf,
+     "finite and at least 0"),
+    ("thickening", lambda x: 0 <= x <= 1, "at least 0 and at most 1"),
+    ("synthetic", lambda x: 0 <= x <= 10**6, "a whole number, 0 to 1000000"),
+] for field in names.split()}
+FINITE = (lambda x: -math.inf < x < math.inf, "finite")
 
 
-def find_fault(recipe):
+def find_flags(recipes):
+    """{field: (type, comment)}, the fields of the recipes that have a flag.
+
+    The recipes may be of several classes. The comment is None where a class has no source.
+    """
+    found = {}
+    for cls in dict.fromkeys(map(type, recipes.values())):
+        hints, comments = get_type_hints(cls), {}
+        for base in reversed(cls.__mro__):
+            with contextlib.suppress(OSError, TypeError):
+                comments |= re.findall(r"^\s+(\w+):[^#\n]*# *(.+)", inspect.getsource(base), re.M)
+        found |= {field.name: (hints[field.name], comments.get(field.name))
+                  for field in fields(cls) if hints[field.name] in KINDS}
+    return found
+
+
+def name_flag(field):
+    """The flag of a field: batch_size -> --batch-size."""
+    return f"--{field.replace('_', '-')}"
+
+
+def number(kind):
+    """A type of argument: a number as KINDS has it, such as `int` or `float | None`."""
+    allowed, words, _ = KINDS[kind]
+
+    def convert(text):
+        if text.lower() == "none" and isinstance(None, allowed):
+            return None
+        try:
+            return float(text) if isinstance(0.5, allowed) else int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text}: must be {words.lower()}") from None
+    return convert
+
+
+def find_fault(recipe, flags):
     """(field, what is wrong with its value) of a recipe that cannot be trained, or None."""
-    for field, (kind, holds, words, _) in FLAGS.items():
+    net = recipe.net
+    if not isinstance(net, type):
+        return "net", "must be a class, without brackets"
+    if getattr(net, "image_size", None) not in (28, 32):
+        return "net", "the class needs image_size = 28, or 32 for padded images"
+    has_dropout = bool(getattr(net, "has_dropout", False))
+    for field, (kind, _) in flags.items():
+        if not hasattr(recipe, field):  # it is one of another class
+            continue
         value = getattr(recipe, field)
-        if field == "dropout" and not getattr(recipe.net, "has_dropout", False):
-            if value is not None:
-                return field, f"{recipe.net.__name__} has no dropout"
-        elif not isinstance(value, (int, kind)) or not holds(value):
+        (allowed, words, _), (holds, bound) = KINDS[kind], BOUNDS.get(field, FINITE)
+        # A 1 is no True: they are equal, but the names of their runs are not.
+        if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
             return field, f"must be {words}"
+        if field == "dropout" and has_dropout == (value is None):
+            words = "needs a number; 0 drops nothing" if has_dropout else "has no dropout"
+            return field, f"{net.__name__} {words}"
+        if value is not None and not holds(value):
+            return field, f"must be {bound}"
     return None
 
 
@@ -47,7 +108,7 @@ def recipe_table(recipes):
     return "\n".join(["recipes:", *(row(*cells) for cells in [("NAME", *columns), *rows])])
 
 
-def make_parser(doc, recipes):
+def make_parser(doc, recipes, flags):
     """The ArgumentParser of main.py."""
     parser = command.Parser("main.py", doc, epilog=recipe_table(recipes),
                             formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,11 +123,11 @@ def make_parser(doc, recipes):
     add("--child", help=argparse.SUPPRESS)  # the series of a process that --jobs starts
     add("--restart", action="store_true", help="train from the beginning, also a finished run")
     add = parser.add_argument_group("hyperparameters (default: the recipe's)").add_argument
-    for field, (kind, _, _, words) in FLAGS.items():
-        add(f"--{field.replace('_', '-')}", type=kind, help=words,
-            metavar="N" if kind is int else "X")
-    add("--augment", action=argparse.BooleanOptionalAction, help="distort the training images")
-    add("--bf16", action=argparse.BooleanOptionalAction, help="forward pass in bfloat16")
+    for field, (kind, comment) in flags.items():
+        how = ({"action": argparse.BooleanOptionalAction} if kind is bool else
+               {"type": number(kind), "metavar": KINDS[kind][2]})
+        add(name_flag(field), help=comment and comment.replace("%", "%%"),
+            default=argparse.SUPPRESS, **how)
     add = parser.add_argument_group("where").add_argument
     add("--device", type=machine.device, default="auto", metavar="auto|cpu|cuda|mps|...")
     add("--data-dir", type=command.path, default=DATA_DIR, metavar="DIR", help="default: data")
@@ -83,22 +144,29 @@ def parse(argv, doc, recipes):
     `args.folder` is what the data and --invert add to a run's name: nothing for bundled MNIST.
     Ends in SystemExit(2) with one line for bad usage. Raises RunError if the recipe is at fault.
     """
-    parser = make_parser(doc, recipes)
+    flags = find_flags(recipes)
+    try:
+        parser = make_parser(doc, recipes, flags)
+    except argparse.ArgumentError as error:
+        raise RunError(f"Recipe: there would be two flags {error.argument_name}; "
+                       "the field needs another name") from None
     args = parser.parse_args(argv)
     if args.seeds and args.seed is not None:
         parser.error("--seed and --seeds exclude each other")
     if args.jobs > 1 and not args.seeds:
         parser.error("--jobs needs --seeds")
     recipe = recipes[args.model]
-    changed = {field.name: value for field in fields(recipe)
-               if (value := getattr(args, field.name, None)) is not None
-               and value != getattr(recipe, field.name)}
+    given = {field: value for field, value in vars(args).items() if field in flags}
+    if lacking := [field for field in given if not hasattr(recipe, field)]:
+        parser.error(f"{name_flag(lacking[0])}: the recipe {args.model} has no such field")
+    changed = {field: value for field, value in given.items() if value != getattr(recipe, field)}
     recipe = replace(recipe, **changed)
-    if fault := find_fault(recipe):
+    if fault := find_fault(recipe, flags):
         field, words = fault
-        message = f"--{field.replace('_', '-')} {getattr(recipe, field)}: {words}"
+        value = getattr(recipe, field)
         if field in changed:
-            parser.error(message)
-        raise RunError(f"recipe {args.model}: {message}")
+            parser.error(f"{name_flag(field)} {describe_value(value)}: {words}")
+        value = getattr(value, "__name__", None) or textwrap.shorten(repr(value), 60)
+        raise RunError(f"recipe {args.model}: {field}={value}: {words}")
     args.folder = "-".join(filter(None, [name_folder(args.data_dir), args.invert and "invert"]))
     return args, recipe, changed
