@@ -157,6 +157,8 @@ def disk_full_beyond(size):
     ("--augment --scaling 1", ["--scaling 1", "below 1"]),
     ("--augment --shear nan", ["--shear nan", "finite"]),
     ("--augment --thickening 1.1", ["--thickening 1.1", "at most 1"]),
+    ("--rotation 20", ["--rotation needs --augment"]),
+    ("--model lenet_reg --no-augment --shear 2", ["--shear needs --augment"]),
     ("--synthetic -1", ["--synthetic -1", "whole number, 0 to 1000000"]),
     ("--synthetic 1000001", ["--synthetic 1000001", "whole number, 0 to 1000000"]),
     ("--synthetic 0.5", ["--synthetic: 0.5", "whole number"]),

@@ -13,7 +13,7 @@ import textwrap
 from dataclasses import fields, replace
 from typing import get_type_hints
 
-from dataset import DATA_DIR
+from dataset import DATA_DIR, Distortion
 from lab import command, machine
 from lab.files import RunError
 from lab.runs.identity import as_dict, describe_value
@@ -168,5 +168,7 @@ def parse(argv, doc, recipes):
             parser.error(f"{name_flag(field)} {describe_value(value)}: {words}")
         value = getattr(value, "__name__", None) or textwrap.shorten(repr(value), 60)
         raise RunError(f"recipe {args.model}: {field}={value}: {words}")
+    if (unused := changed.keys() & set(Distortion.bounds)) and not recipe.augment:
+        parser.error(f"{name_flag(min(unused))} needs --augment")
     args.folder = "-".join(filter(None, [name_folder(args.data_dir), args.invert and "invert"]))
     return args, recipe, changed
