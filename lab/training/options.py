@@ -38,6 +38,18 @@ BOUNDS = {field: bound for names, *bound in [
     ("synthetic", lambda x: 0 <= x <= 10**6, "a whole number, 0 to 1000000"),
 ] for field in names.split()}
 FINITE = (lambda x: -math.inf < x < math.inf, "finite")
+# Flags that other training scripts have, and what to do here.
+ELSEWHERE = {
+    **dict.fromkeys(["--no-cuda", "--no-accel", "--no-mps"], "use --device cpu"),
+    "--dry-run": "use --epochs 1",
+    "--save-model": "not needed, the weights are always saved",
+    "--resume": "not needed, the same command again resumes",
+    "--log-interval": "not needed, every epoch prints a line",
+    "--learning-rate": "use --lr",
+    "--gamma": "the learning rate has no steps, it follows one cycle; see --warmup",
+    "--amp": "use --bf16",
+    "--test-batch-size": "not needed, it would change no result",
+}
 
 
 def find_flags(recipes):
@@ -150,6 +162,9 @@ def parse(argv, doc, recipes):
     except argparse.ArgumentError as error:
         raise RunError(f"Recipe: there would be two flags {error.argument_name}; "
                        "the field needs another name") from None
+    for word in parser.parse_known_args(argv)[1]:
+        if words := ELSEWHERE.get(word.partition("=")[0]):
+            parser.error(f"{word}: {words}")
     args = parser.parse_args(argv)
     if args.seeds and args.seed is not None:
         parser.error("--seed and --seeds exclude each other")

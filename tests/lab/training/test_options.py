@@ -175,6 +175,26 @@ def test_a_field_that_is_called_as_another_flag_is_one_line(field, monkeypatch, 
         "the field needs another name\n")
 
 
+# Flags of other scripts
+
+def test_no_flag_of_other_scripts_is_ours_and_what_is_named_instead_is(capsys):
+    ours = read_help(capsys).keys()
+    named = set(re.findall(r"--[\w-]+", str([*options.ELSEWHERE.values()])))
+    assert "--bf16" in named <= ours
+    assert not options.ELSEWHERE.keys() & ours
+
+
+def test_a_field_of_ones_own_comes_before_what_other_scripts_mean(capsys):
+    cls = dataclasses.make_dataclass("Mine", [("amp", bool, False), ("cuda", bool, True)],
+                                     bases=(main.Recipe,), frozen=True)
+    recipes = {"mine": cls(model.LeNet5)}
+    argv = "--model", "mine", "--amp", "--no-cuda"
+    assert parse(*argv, recipes=recipes)[2] == {"amp": True, "cuda": False}
+    with pytest.raises(SystemExit):
+        parse("--model", "mine", "--no-accel", recipes=recipes)
+    assert capsys.readouterr().err == "main.py: error: --no-accel: use --device cpu\n"
+
+
 def test_a_number_is_read_as_its_type_has_it():
     for kind, text, value in ((int, "3", 3), (float, "3", 3.0), (float | None, "3", 3.0),
                               (int | None, "3", 3), (int | None, "NONE", None)):
