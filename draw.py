@@ -8,6 +8,8 @@ lab/page/ holds the page and its server. A digit that you tell the right label o
 the current folder; nothing else is written. Only this computer gets answers.
 """
 
+from lab.start import start
+
 import signal
 import threading
 import webbrowser
@@ -56,4 +58,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    command.start(main)
+    start(main)

@@ -102,6 +102,7 @@ class LeNet1998(nn.Module):
     start (here as weights do); single pixels of the bitmaps, since figure 3 is a picture.
     """
     image_size = 32
+    memory_format = torch.channels_last
 
     def __init__(self):
         super().__init__()

@@ -9,25 +9,26 @@ Writes `logs/<run>.csv` and `.json` and `checkpoints/<run>.pt` after every epoch
 again resumes an unfinished run, and does not train a finished one again.
 """
 
+from lab.start import start
+
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
 
 import model as nets
 from dataset import DataError, Distortion, Transform, load_data, make_loader
-from lab import command
+from lab.command import exit_status
 from lab.digits.strokes import draw_digits
 from lab.files import RunError
-from lab.runs.identity import as_dict
-from lab.training import jobs, options
+from lab.training import options
+from lab.training.code import digest_code
+from lab.training.jobs import attempt, progress, summarise, train_side_by_side
 from lab.training.names import find_runs
-from lab.training.probe import digest_code, probe
 
 # What can be set
 
@@ -55,8 +56,6 @@ class Recipe:
     thickening: float = 0.0  # of half the images, up to their 3x3 maximum; 0 to 1
     synthetic: int = 0  # digits of lab/digits/strokes.py, added to the images
 
-
-DEFAULTS = asdict(Recipe(None))  # complete the recipes of logs that are older than a field
 
 # One line a model. From `lenet` to `lenet_reg` only the regularisation differs.
 RECIPES = {
@@ -113,9 +112,7 @@ def train(model, loader, optimizer, rates, bf16=False):
     """
     model.train()
     loss_sum = correct = examples = 0
-    # iter: of a loader, tqdm.auto begins a second iteration, which draws from torch's generator.
-    bar = tqdm(iter(loader), total=len(loader), leave=False, delay=1, disable=command.hide_bar())
-    for (images, labels), rate in zip(bar, rates, strict=True):
+    for (images, labels), rate in zip(progress(loader), rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate
         # Mixed precision: weights, loss, optimizer and all that is measured stay float32.
@@ -157,12 +154,12 @@ def train_run(run, recipe, train_set, test_set, device):
     if recipe.synthetic:
         train_set = train_set.extend(*draw_digits(recipe.synthetic))
     seed_everything(run.seed, epoch=0)
-    # channels_last is the layout that the CPU's convolutions take without reordering.
-    model = nets.make_net(recipe.net, recipe.dropout).to(device, memory_format=torch.channels_last)
+    model = nets.make_net(recipe.net, recipe.dropout).to(device)
     optimizer = torch.optim.SGD(
         model.parameters(), lr=recipe.lr, momentum=recipe.momentum, fused=True,
         nesterov=recipe.nesterov and recipe.momentum > 0, weight_decay=recipe.weight_decay)
-    run.begin(model, optimizer, len(train_set), device)  # loads its checkpoint, if there is one
+    # Loads the checkpoint, if there is one. All that has a state_dict can be given to be kept.
+    run.begin(len(train_set), model=model, optimizer=optimizer)
 
     test_loader = make_loader(test_set, EVALUATION_BATCH, shuffle=False)
     for epoch in range(len(run.history) + 1, recipe.epochs + 1):
@@ -174,38 +171,45 @@ def train_run(run, recipe, train_set, test_set, device):
                  for step in range(steps)]
         train_loss, train_accuracy = train(model, train_loader, optimizer, rates, recipe.bf16)
         test_loss, test_accuracy, logits = test(model, test_loader)
-        # Writes checkpoint and log, and prints a line.
-        run.record(model, optimizer, logits, test_set.labels,
-                   epoch=epoch, learning_rate=max(rates),
+        seconds = time.perf_counter() - started
+        # Writes checkpoint and log: a row of the CSV.
+        run.record(logits, test_set.labels, epoch=epoch, learning_rate=max(rates),
                    train_loss=train_loss, train_accuracy=train_accuracy,
-                   test_loss=test_loss, test_accuracy=test_accuracy,
-                   seconds=time.perf_counter() - started)
+                   test_loss=test_loss, test_accuracy=test_accuracy, seconds=seconds)
+        print(f"epoch {epoch:{len(str(recipe.epochs))}}/{recipe.epochs}"
+              f"  train loss {train_loss:.4f} acc {100 * train_accuracy:.2f} %"
+              f"  {run.measured} loss {test_loss:.4f} acc {100 * test_accuracy:.2f} %"
+              f" ({round((1 - test_accuracy) * len(test_set))} errors)  {seconds:.1f} s")
 
 
 # The program
 
 def execute(argv):
-    """Trains what a command line asks for."""
+    """Trains what a command line asks for. Yields a line for each run that fails."""
     args, recipe, changed = options.parse(argv, __doc__, RECIPES)
-    transforms = make_transforms(recipe)
-    train_set, test_set, data = load_data(args.data_dir, *transforms, args.validate, args.device,
-                                          args.invert)
+    train_set, test_set, data = load_data(args.data_dir, *make_transforms(recipe), args.validate,
+                                          args.device, args.invert)
     if (line := train_set.describe_paper()) and not args.child:
         print(line)
-    identity = {"model": args.model, "recipe": as_dict(recipe), "data": data,
-                "evaluated_on": "validation" if args.validate else "test", "code": digest_code()}
-    runs = find_runs(args, identity, changed, DEFAULTS,
-                     lambda: probe(recipe, transforms, train_run))
-    jobs.train_all(runs, lambda run: train_run(run, recipe, train_set, test_set, args.device),
-                   args, __file__, argv)
+    drawn = [draw_digits] if recipe.synthetic else []
+    code = digest_code(execute, recipe.net, *drawn)  # of all that a run runs from here on
+    runs = find_runs(args, recipe, changed, data, code)
+    if args.jobs > 1:
+        train_side_by_side(runs, args)
+    else:
+        for run in runs:
+            with attempt(run) as missing:
+                if missing:
+                    train_run(run, recipe, train_set, test_set, args.device)
+    yield from summarise(runs, args)
 
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    return command.exit_status("main.py", execute, argv, (DataError, RunError), "stopped; the "
-                               "completed epochs are saved, and the same command (without "
-                               "--restart) resumes after them")
+    return exit_status("main.py", execute, argv, (DataError, RunError),
+                       "stopped; the completed epochs are saved, and the same command (without "
+                       "--restart) resumes after them")
 
 
 if __name__ == "__main__":
-    command.start(main)
+    start(main)

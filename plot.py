@@ -17,6 +17,8 @@ Writes these files, and prints their paths:
 why, and the exit status is 1. The same logs and library versions give the same bytes.
 """
 
+from lab.start import start
+
 import io
 from functools import partial
 from pathlib import Path
@@ -31,8 +33,15 @@ from lab.figures.canvas import FigureCanvasAgg, style
 from lab.figures.charts import draw_curves, draw_dots
 from lab.figures.pictures import WORDS
 from lab.files import RunError, make_folder, write_atomically
-from lab.runs.series import accuracies, count_examples, finished, finished_series, read_all
-from main import DEFAULTS
+from lab.runs.identity import describe_codes
+from lab.runs.series import (
+    accuracies,
+    count_examples,
+    finished,
+    finished_series,
+    name_run,
+    read_all,
+)
 
 STYLE = ["default", {  # not the matplotlibrc of the user, which would change the bytes
     "figure.facecolor": "white", "figure.dpi": 150, "axes.grid": True, "axes.axisbelow": True,
@@ -48,14 +57,14 @@ def draw_comparison(series):
         run = members[0]
         title = f"Accuracy on {count_examples(run):,} {WORDS[run['evaluated_on']]}"
         panels.setdefault((title, str(run["data"])), []).append(
-            (f"{titles.wrap(titles.find_title(name), 48)}\n{run['parameters']:,} parameters",
-             members))
+            (f"{titles.wrap(titles.find_title(name), 48)}\n{run['parameters']:,} parameters"
+             + describe_codes(members).partition(" (")[0].join([", ", ""]).rstrip(", "), members))
     return draw_dots([(title, rows) for (title, _), rows in sorted(panels.items(), reverse=True)])
 
 
 def draw_net(draw, paths, title, run, data_dir):
     """Draws the net of a run with `draw`; None if no file of `paths` holds its weights."""
-    net = pictures.find_net(run, paths, DEFAULTS)
+    net = pictures.find_net(run, paths)
     return None if net is None else draw(title, run, net, data_dir)
 
 
@@ -71,7 +80,7 @@ def list_figures(everything, weight_dirs, data_dir):
         for quantity in ("accuracy", "loss"):
             yield f"{stem}_{quantity}_plot.png", partial(draw_curves, title, series, quantity)
         for run in finished(series)[:1]:
-            paths = [folder / f"{name}-seed{run['seed']}.pt" for folder in weight_dirs]
+            paths = [folder / f"{name_run(name, run['seed'])}.pt" for folder in weight_dirs]
             for kind, draw in (("confusion_matrix", pictures.draw_confusion),
                                ("misclassified", pictures.draw_misclassified),
                                ("filters", partial(draw_net, pictures.draw_filters, paths)),
@@ -140,7 +149,7 @@ def parse(argv):
 def execute(argv):
     """Draws the figures. Yields a line for each reason why something is left out."""
     args = parse(argv)
-    everything, complaints = read_all(args.log_dir, args.names, DEFAULTS)
+    everything, complaints = read_all(args.log_dir, args.names)
     if everything:
         complaints += draw_all(list_figures(
             everything, [args.log_dir, args.checkpoint_dir], args.data_dir), args.out)
@@ -153,4 +162,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    command.start(main)
+    start(main)

@@ -8,6 +8,8 @@ Leave some empty paper around the digit. lab/digits/ turns the picture into one 
 docs/own-digits.md says how far you can trust the answers.
 """
 
+from lab.start import start
+
 import glob
 import io
 import os
@@ -70,4 +72,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    command.start(main)
+    start(main)

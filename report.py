@@ -8,6 +8,8 @@
 lab/runs/compare.py explains the statistics.
 """
 
+from lab.start import start
+
 import re
 import textwrap
 from collections import Counter
@@ -17,7 +19,7 @@ from dataset import Distortion
 from lab import command
 from lab.files import RunError
 from lab.runs import compare
-from lab.runs.identity import describe_setting, find_differences
+from lab.runs.identity import describe_codes, describe_setting, find_differences
 from lab.runs.series import (
     accuracies,
     count_examples,
@@ -25,11 +27,11 @@ from lab.runs.series import (
     find_series,
     finished_series,
     locate,
+    name_run,
     progress,
     read_all,
     spread,
 )
-from main import DEFAULTS
 
 SETTINGS_WIDTH = 60  # characters of the column that tells the settings of a series
 
@@ -123,7 +125,9 @@ def overview(everything):
     lines += [usual] if usual else []
     if sum(map(bool, differences.values())) > 1:
         lines.append("The verdicts are corrected for their number (Holm), the intervals are not.")
-    lines += [f"unfinished: {name}-seed{run['seed']}, {progress(run)}, "
+    lines += [f"{name}: trained by {codes}"
+              for name, series in found.items() if (codes := describe_codes(series))]
+    lines += [f"unfinished: {name_run(name, run['seed'])}, {progress(run)}, "
               f"{100 * run['final']['test_accuracy']:.2f} %"
               for name, series in everything.items() for run in series if not run["complete"]]
     return "\n".join(lines)
@@ -149,10 +153,10 @@ def execute(argv):
     """Prints the table or the comparison. Yields a line for each series that is left out."""
     args = parse(argv)
     if args.names:
-        print(compare.compare({name: find_series(name, args.log_dir, DEFAULTS)
+        print(compare.compare({name: find_series(name, args.log_dir)
                                for name in args.names}))
     else:
-        found, complaints = read_all(args.log_dir, args.names, DEFAULTS)
+        found, complaints = read_all(args.log_dir, args.names)
         if found:
             print(overview(found))
         yield from complaints
@@ -164,4 +168,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    command.start(main)
+    start(main)

@@ -1,18 +1,15 @@
-"""What the scripts share as programs: arguments, a start, and one line for each fault.
+"""What the scripts share as programs: arguments, and one line for each fault.
 
 Exit status: 2 for bad usage, 1 for a failure, 128 + the signal's number after a signal.
 """
 
 import argparse
 import builtins
-import contextlib
 import difflib
-import gc
 import os
 import re
 import signal
 import sys
-import threading
 from pathlib import Path
 
 
@@ -106,31 +103,3 @@ def hide_bar():
     Of a program that a notebook starts with `!`, each refresh would be kept in the notebook.
     """
     return not in_notebook() and (not sys.stderr.isatty() or "JPY_PARENT_PID" in os.environ)
-
-
-def start(main):
-    """Runs a script's main() as the program.
-
-    SIGTERM stops it as Ctrl-C does. If the reader of a pipe leaves (`| head`), it ends in silence.
-    A character that the encoding of stdout lacks is printed as an escape. A notebook is left as it
-    is: its streams can do that already, and it lives on afterwards, with its own signals.
-    """
-    def interrupt(signum, frame):
-        raise KeyboardInterrupt(signum)
-
-    if in_notebook() or threading.current_thread() is not threading.main_thread():
-        sys.exit(main())
-    handlers = {"SIGTERM": interrupt, "SIGPIPE": signal.SIG_DFL}  # Windows has no SIGPIPE
-    before = {number: signal.signal(number, handler) for name, handler in handlers.items()
-              if (number := getattr(signal, name, None))}
-    with contextlib.suppress(AttributeError):  # another stream has been put in its place
-        sys.stdout.reconfigure(errors="backslashreplace")
-    gc.freeze()  # or each collection would visit all of torch, the interpreter's last for 0.3 s
-    try:
-        status = main()
-        sys.stdout.flush()  # while a reader that has left is no fault
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    gc.freeze()  # what has been imported since
-    sys.exit(status)

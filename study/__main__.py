@@ -6,6 +6,8 @@ Run it in the folder of the repository. It replaces what stands between `<!-- na
 `<!-- /name -->` in the pages. The same logs and library versions give the same bytes.
 """
 
+from lab.start import start
+
 import re
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from lab import command
 from lab.files import RunError, write_atomically
 from lab.runs import compare
 from lab.runs.series import finished_series, read_all
-from main import DEFAULTS
 from study import figures, front, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
@@ -30,7 +31,7 @@ def read_logs():
     """
     found = []
     for folder in (LOGS, LOGS / "validation", LOGS / "again"):
-        series, complaints = read_all(folder, [], DEFAULTS)
+        series, complaints = read_all(folder, [])
         if complaints:
             raise RunError(complaints[0])
         found.append(series)
@@ -117,4 +118,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    command.start(main)
+    start(main)

@@ -9,9 +9,9 @@ import torch
 
 import dataset
 from lab.runs.identity import as_dict
-from lab.runs.series import find_logs, read_series
-from lab.training import run
-from main import DEFAULTS, RECIPES
+from lab.runs.series import find_logs, name_run, read_series
+from lab.training.run import Run
+from main import RECIPES
 
 ERRORS = [[947, 8, 9, 0.62], [582, 8, 2, 0.7], [9729, 5, 6, 0.99], [9642, 9, 7, 0.51],
           [4176, 2, 7, 0.985], [674, 5, 3, 0.9], [2130, 4, 9, 0.75]]  # real labels of MNIST
@@ -33,14 +33,24 @@ def fingerprint(train):
 
 
 def write_runs(folder, name, histories, recipe, data, evaluated_on="test", model=None, first=0,
-               errors=()):
+               errors=(), **more):
     """Writes the logs of a run for each of `histories`, with seeds from `first` on."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, history in enumerate(histories, start=first):
-        identity = {"model": model or name, "seed": seed, "evaluated_on": evaluated_on,
-                    "data": data, "recipe": as_dict(recipe)}
-        run.Run(run.Place(folder, folder, {}), f"{name}-seed{seed}", identity, history,
-                 {"errors": list(errors)}, 61_706, [{}]).write_log()
+        write_log(folder, name, seed, history, as_dict(recipe), data, evaluated_on, model or name,
+                  errors, **more)
+
+
+def write_log(folder, name, seed, history, recipe, data, evaluated_on="test", model="lenet",
+              errors=(), **more):
+    """Writes CSV and JSON of a run, as main.py does. more: in its identity."""
+    identity = {"model": model, "seed": seed, "recipe": recipe, "data": data, "images": 60_000,
+                "code": {"main.train": "1"}, "parameters": 61_706, "evaluated_on": evaluated_on,
+                **more}
+    run = Run(folder, folder, name_run(name, seed), identity, history=history,
+              answers={"errors": list(errors)}, environments=[{}],
+              complete=len(history) == recipe["epochs"])
+    run.write_log()
 
 
 def write_series(folder, name, accuracies, recipe=RECIPES["lenet"], size=10_000, epochs=1,
@@ -85,7 +95,7 @@ def write_weights(folder, name, kind, **changes):
 
 def read(folder):
     """All series of a folder: {name: [run, ...]}."""
-    return {name: read_series(paths, DEFAULTS) for name, paths in find_logs(folder)[0].items()}
+    return {name: read_series(paths) for name, paths in find_logs(folder)[0].items()}
 
 
 def texts(figure):

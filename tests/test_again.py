@@ -16,7 +16,6 @@ from filelock import FileLock
 
 import main
 from lab import machine
-from lab.training import run
 
 
 @pytest.fixture
@@ -24,7 +23,6 @@ def train(small_idx, tmp_path, monkeypatch):
     """Runs main.py in this process, on the same digits in place of the repository's."""
     monkeypatch.chdir(tmp_path)
     use_as_bundled(monkeypatch, small_idx)
-    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     return lambda *argv: main.main(["--device", "cpu", "--epochs", "2", *argv])
 
 
@@ -126,7 +124,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(train, capsys):
         out = capsys.readouterr().out
     assert "lenet-epochs2-seed0: another process is training it: skipped" in out
     assert "% (" in out.splitlines()[-1]
-    assert "1 seed(s)" in out.splitlines()[-1]
+    assert "1 seed" in out.splitlines()[-1]
     Path("checkpoints/lenet-epochs2-seed0.lock").unlink(missing_ok=True)
     assert read_files() == files
     assert train() == 0
@@ -138,15 +136,6 @@ def test_each_change_of_the_environment_is_said(train, unfinished, capsys, monke
     monkeypatch.setattr(machine, "environment", lambda device: {**here, key: "another"})
     assert train() == 0
     assert f"since this has changed: {key}\n" in capsys.readouterr().out
-
-
-def test_edited_code_with_an_equal_probe_resumes_and_is_said(
-        train, unfinished, capsys, monkeypatch):
-    monkeypatch.setattr(main, "digest_code", lambda: "edited")
-    assert train() == 0
-    assert f"resumes after epoch 1 of 2; {run.EDITED}\n" in capsys.readouterr().out
-    assert train() == 0
-    assert run.EDITED not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("damage", [
@@ -183,8 +172,7 @@ def test_a_seed_that_fails_is_not_called_skipped(train, capsys):
     assert train("--seeds", "3") == 1
     out, err = capsys.readouterr()
     assert "skipped" not in out
-    assert "lenet-epochs2: " in out.splitlines()[-1]
-    assert "2 seed(s)" in out.splitlines()[-1]
+    assert re.search(r"^lenet-epochs2: .*, 2 seeds$", out, re.MULTILINE)
     assert err.count("lenet-epochs2-seed1.pt") == 1
 
 
@@ -192,7 +180,7 @@ def test_momentum_of_another_shape_is_refused(train, unfinished, capsys):
     """torch's fused SGD looks at no shape: it wrote beyond the end of the buffer."""
     path = Path("checkpoints/lenet-epochs2-seed0.pt")
     saved = torch.load(path)
-    saved["optimizer"]["state"][0]["momentum_buffer"] = torch.zeros(1)
+    saved["state"]["optimizer"]["state"][0]["momentum_buffer"] = torch.zeros(1)
     torch.save(saved, path)
     assert train() == 1
     err = capsys.readouterr().err

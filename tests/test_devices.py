@@ -83,7 +83,6 @@ with_accelerator = pytest.mark.skipif(REAL is None, reason="untested: no acceler
 @pytest.fixture
 def train(small_idx, tmp_path, monkeypatch):
     """Trains on 600 images with a command line; returns the weights and the log."""
-    monkeypatch.setattr(main, "probe", lambda *_: None)  # it is of the CPU, and calls main.train
 
     def run(folder, *argv, data=small_idx, status=0):
         where = [f"--{flag}-dir={tmp_path / folder}" for flag in ("log", "checkpoint")]

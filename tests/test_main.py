@@ -31,20 +31,16 @@ from model import CustomMLP, LeNet5, MLPWide
 from study.tables import calibration_error
 
 CSV_HEADER = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
-JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "code", "probe",
+JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "code", "images",
              "environment", "final", "complete", "errors", "calibration"}
 REGULARIZATION = ("dropout", "weight_decay", "augment")
 
 
 @pytest.fixture
 def train(small_idx, tmp_path, monkeypatch):
-    """Runs main.py in a folder of its own, on 600 digits in place of the repository's.
-
-    Without its probe, a miniature run, which would be taken for part of the run that is looked at.
-    """
+    """Runs main.py in a folder of its own, on 600 digits in place of the repository's."""
     monkeypatch.chdir(tmp_path)
     use_as_bundled(monkeypatch, small_idx)
-    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
 
@@ -612,7 +608,6 @@ def test_without_arguments_it_trains_lenet_on_the_repositorys_mnist():
 
 def test_one_epoch_on_all_digits(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "probe", lambda *_: None)
     assert main.main(["--epochs", "1", "--device", "cpu"]) == 0
     log = read_json("lenet-epochs1-seed0", tmp_path)
     assert (log["data"]["train"]["size"], log["data"]["test"]["size"]) == (60000, 10000)
@@ -645,7 +640,8 @@ def test_bfloat16_is_the_forward_pass_of_training_only(train, tmp_path, monkeypa
     assert kinds == {True: {torch.bfloat16}, False: {torch.float32}}
     name = "lenet-epochs2-bf16-seed0"
     checkpoint = read_checkpoint(name, tmp_path)
-    momenta = [state["momentum_buffer"] for state in checkpoint["optimizer"]["state"].values()]
+    states = checkpoint["state"]["optimizer"]["state"].values()
+    momenta = [state["momentum_buffer"] for state in states]
     assert {tensor.dtype for tensor in [*checkpoint["model"].values(), *momenta]} == {torch.float32}
     assert train("--epochs", "2", "--bf16", "--restart") == 0
     again = read_checkpoint(name, tmp_path)["model"]

@@ -1,6 +1,5 @@
 """report.py: its command line, its tables, and its faults."""
 
-import json
 import os
 import signal
 import subprocess
@@ -45,10 +44,8 @@ def test_series_in_other_folders_and_broken_ones_beside_them(tmp_path, capsys, m
 
 
 def test_a_difference_in_the_code_is_named(tmp_path, capsys):
-    for name, probe in (("a", 0.5), ("b", 0.6)):
-        write_series(tmp_path, name, [0.9910, 0.9912])
-        for path in tmp_path.glob(f"{name}-*.json"):
-            path.write_text(path.read_text().replace("{", f'{{"probe": {probe}, ', 1))
+    for name, code in (("a", "1"), ("b", "2")):
+        write_series(tmp_path, name, [0.9910, 0.9912], code={"main.train": code})
     assert report.main(["a", "b", "--log-dir", str(tmp_path)]) == 0
     assert "differs in the code" in capsys.readouterr().out
 
@@ -84,14 +81,10 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     assert out.count("unfinished: ") == 1
 
 
-def write_recipes(folder, recipes, probe=None):
+def write_recipes(folder, recipes, **options):
     """Writes a run of each of {name: Recipe}; the model is the first word of the name."""
     for name, recipe in recipes.items():
-        write_series(folder, name, [0.99], recipe, model=name.partition("-")[0])
-        if probe:
-            path = folder / f"{name}-seed0.json"
-            log = json.loads(path.read_text("utf-8"))
-            path.write_text(json.dumps({**log, "probe": probe}), "utf-8")
+        write_series(folder, name, [0.99], recipe, model=name.partition("-")[0], **options)
 
 
 def tabulate(folder, capsys):
@@ -149,8 +142,8 @@ def test_what_most_series_share_is_told_once(tmp_path, capsys):
 
 def test_series_that_differ_in_the_code_alone_are_told(tmp_path, capsys):
     lenet = RECIPES["lenet"]
-    write_recipes(tmp_path, {"lenet": lenet, "lenet-lr0.2": replace(lenet, lr=0.2)}, probe=0.5)
-    write_recipes(tmp_path, {"lenet-new": lenet}, probe=0.6)
+    write_recipes(tmp_path, {"lenet": lenet, "lenet-lr0.2": replace(lenet, lr=0.2)})
+    write_recipes(tmp_path, {"lenet-new": lenet}, code={"main.train": "2"})
     assert tabulate(tmp_path, capsys)[0] == {
         "lenet": "lr 0.1, code", "lenet-lr0.2": "lr 0.2", "lenet-new": "lr 0.1, code"}
 

@@ -9,7 +9,7 @@ from dataset import Distortion
 from lab.figures import titles
 from lab.figures.canvas import Figure, FuncScale, MaxNLocator, Rectangle
 from lab.figures.pictures import BLUE, GREY, VERMILLION, WIDTH
-from lab.runs.identity import describe_setting
+from lab.runs.identity import describe_codes, describe_setting
 from lab.runs.series import accuracies, finished, mean_errors, progress, spread
 
 # Ticks of a stretched axis: the first ones have precedence, the others fill the room that is left.
@@ -87,6 +87,8 @@ def draw_curves(title, series, quantity):
     factor, form = (100, "{:.2f} %") if quantity == "accuracy" else (1, "{:.3g}")
     # Small, with many dots to the inch: so it can be read at half the width of a page.
     title, caption = titles.wrap(title, 45), describe(run)
+    if codes := describe_codes(series):
+        caption += f"\nThe runs were trained by {codes}."
     lines = 3 + min(len(others), 3) + title.count("\n") + caption.count("\n")
     figure = Figure(figsize=(5, 3.7 + 0.16 * lines), dpi=200, layout="constrained")
     ax = figure.subplots()

@@ -179,18 +179,17 @@ def draw_misclassified(name, run, data_dir):
     return figure
 
 
-def find_net(run, paths, defaults):
+def find_net(run, paths):
     """Loads the net of a run from the first file of `paths` that is a checkpoint of this run.
 
-    defaults: completes recipes that are older than a field.
     Returns None if there is no such file. Raises RunError if a file is damaged.
     """
     for path in paths:
         if path.exists():
-            saved = read_checkpoint(path, defaults)
+            saved = read_checkpoint(path)
             last = saved.get("history", [run["final"]])[-1]  # published weights have no history
             same = saved["seed"] == run["seed"] and last == run["final"]
-            if same and not find_differences(saved, run).keys() - {"probe"}:
+            if same and not find_differences(saved, run).keys() - {"code"}:
                 with blaming(path):
                     return build_net(saved)
     return None

@@ -8,6 +8,7 @@ import zipfile
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 import model as nets
 from lab.files import RunError
@@ -51,13 +52,38 @@ def load_checkpoint(path):
     return torch.load(path, weights_only=True, map_location="cpu")
 
 
-def read_checkpoint(path, defaults):
-    """The content of a checkpoint, its recipe completed with `defaults`. Raises RunError."""
+def read_checkpoint(path):
+    """The content of a checkpoint. Raises RunError."""
     with blaming(path):
         saved = load_checkpoint(path)
         if missing := KEYS - saved.keys():
             raise ValueError(f"no {', '.join(sorted(missing))} in it")
-        return {**saved, "recipe": {**defaults, **saved["recipe"]}, "data": {**saved["data"]}}
+        return {**saved, "recipe": {**saved["recipe"]}, "data": {**saved["data"]}}
+
+
+def unwrap(part):
+    """The net itself, without what torch.compile or parallel training has put around it."""
+    if isinstance(part, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        return unwrap(part.module)
+    return unwrap(part._orig_mod) if hasattr(part, "_orig_mod") else part
+
+
+def load_states(parts, saved):
+    """Loads what a checkpoint holds into `parts`, {name: what has a state_dict}.
+
+    Call this within `blaming`: a file that is not ours raises any kind of exception.
+    """
+    states = {"model": saved["model"], **saved["state"]}
+    for name, part in parts.items():
+        if name not in states:
+            raise RunError(f"holds no state of {name}; --restart begins anew")
+        part.load_state_dict(states[name])
+        for weight, state in part.state.items() if isinstance(part, Optimizer) else ():
+            momentum = state.get("momentum_buffer")
+            if momentum is not None and momentum.shape != weight.shape:
+                # The fused step does not look: it would write beyond the end of the buffer.
+                raise ValueError(f"a momentum of {tuple(momentum.shape)} for a weight of "
+                                 f"{tuple(weight.shape)}")
 
 
 def build_net(checkpoint):

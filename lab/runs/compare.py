@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from lab.files import RunError
-from lab.runs.identity import describe_differences, find_differences
+from lab.runs.identity import describe_codes, describe_differences, find_differences
 from lab.runs.series import accuracies, count_examples, error_counts, extent, spread
 
 LEVEL = 0.05  # a difference counts if its p, corrected for all comparisons, is below this
@@ -150,11 +150,8 @@ def compare(found):
     for name, (verdict, words) in zip(others, verdicts, strict=True):
         series = found[name]
         lines.append(summarise(name, series))
-        differing = find_differences(series[0], found[base][0])
-        if recipe := {key: pair for key, pair in differing.items() if key != "probe"}:
-            lines.append(f"  differs in {describe_differences(recipe)}")
-        elif differing:
-            lines.append("  differs in the code")
+        if differing := find_differences(series[0], found[base][0]):
+            lines.append(f"  differs in {describe_differences(differing)}")
         by_seed = {run["seed"]: run for run in found[base]}
         for run in series:
             if run["seed"] in by_seed:
@@ -172,5 +169,7 @@ def relate(verdict, base):
 
 def summarise(name, series):
     """The accuracy and the errors of a series, as one line."""
-    return (f"{name}: {spread(accuracies(series))} %, errors of {count_examples(series[0]):,}: "
+    line = (f"{name}: {spread(accuracies(series))} %, errors of {count_examples(series[0]):,}: "
             f"{extent(series)}, {len(series)} seed{'s' if len(series) > 1 else ''}")
+    codes = describe_codes(series)
+    return f"{line}, trained by {codes}" if codes else line

@@ -7,6 +7,7 @@ import csv
 import gc
 import json
 import re
+import statistics
 from itertools import combinations
 from pathlib import Path
 
@@ -14,11 +15,17 @@ import numpy as np
 
 from lab.command import nearest
 from lab.files import RunError
-from lab.runs.identity import describe_differences, find_differences
+from lab.runs.identity import COUNTS, describe_codes, describe_differences, find_differences
 
 KEYS = {"seed", "recipe", "data", "evaluated_on"}  # in every JSON and every checkpoint
 LOG_KEYS = KEYS | {"parameters", "final", "complete", "errors"}
-NAME = re.compile(r"(.+)-seed(0|[1-9]\d*)\.json")  # (series, seed)
+SEED = "-seed"  # between the name of a series and the seed of a run
+NAME = re.compile(rf"(.+){SEED}(0|[1-9]\d*)\.json")  # (series, seed)
+
+
+def name_run(series, seed):
+    """What a run is called, and what its files begin with."""
+    return f"{series}{SEED}{seed}"
 
 
 def find_logs(log_dir):
@@ -28,7 +35,7 @@ def find_logs(log_dir):
     Hidden files do not count, and are not in the list either.
     """
     found, others = {}, []
-    for path in sorted(Path(log_dir).glob("[!.]*-seed*.json"), key=str):
+    for path in sorted(Path(log_dir).glob(f"[!.]*{SEED}*.json"), key=str):
         if match := NAME.fullmatch(path.name):
             found.setdefault(match[1], []).append(path)
         else:
@@ -36,23 +43,23 @@ def find_logs(log_dir):
     return dict(sorted(found.items())), others
 
 
-def read_log(path, defaults):
-    """The content of a run's JSON, its recipe completed; {} if it is missing or none of ours."""
+def read_log(path):
+    """The content of a run's JSON; {} if it is missing or none of ours."""
     try:
         log = json.loads(path.read_text("utf-8-sig"))
         if log.keys() >= LOG_KEYS:
-            return {**log, "recipe": {**defaults, **log["recipe"]}}
+            return {**log, "recipe": {**log["recipe"]}}
     except (OSError, ValueError, AttributeError, TypeError):
         pass
     return {}
 
 
-def read_run(path, defaults):
+def read_run(path):
     """What `path`, the JSON of a run, holds, and as "history" the rows of the CSV beside it.
 
     Raises RunError if one of the two cannot be read, or is of another seed than its name says.
     """
-    log, table = read_log(path, defaults), path.with_suffix(".csv")
+    log, table = read_log(path), path.with_suffix(".csv")
     if not log:
         raise RunError(f"{path}: damaged, or not a log of main.py")
     if str(log["seed"]) != NAME.fullmatch(path.name)[2]:
@@ -69,9 +76,11 @@ def read_history(log, table):
         # A spreadsheet may have saved the table again, with a mark at its beginning.
         lines = csv.reader(table.read_text("utf-8-sig").splitlines())
         columns, *rows = [line for line in lines if line] or [[]]
-        if columns != list(log["final"]):
+        if not columns[:len(log["final"])] == list(log["final"]):
             raise ValueError(f"its columns are {columns}")
-        history = [dict(zip(columns, map(float, row), strict=True)) for row in rows]
+        # A column that is younger, or older, than a row is empty there.
+        history = [{name: float(cell) for name, cell in zip(columns, row, strict=True) if cell}
+                   for row in rows]
         epochs = log["final"]["epoch"]  # while a run is trained, its CSV may be an epoch ahead
         if len(history) != epochs and (log["complete"] or len(history) < epochs):
             raise ValueError(f"{len(history)} epochs of {epochs}")
@@ -81,27 +90,30 @@ def read_history(log, table):
     return history[:epochs]
 
 
-def read_series(paths, defaults):
+def read_series(paths):
     """The runs of one series, from their JSON files, by seed: each its JSON and its "history".
 
     Unfinished runs are among them. `history` is a list of dicts of numbers, one for each epoch.
-    Raises RunError if a file cannot be read, or if two runs differ in more than the seed.
+    Raises RunError if a file cannot be read, or if two runs differ in more than seed and code. Only
+    the user's word joins runs of different code, and `identity.describe_codes` tells it.
     """
-    found = sorted((read_run(path, defaults) for path in paths), key=lambda run: run["seed"])
+    found = sorted(map(read_run, paths), key=lambda run: run["seed"])
     series = NAME.fullmatch(paths[0].name)[1]
     kinds = {}  # the first run of each kind: most series have one kind
     for run in found:
-        what = [run.get(key) for key in ("recipe", "data", "evaluated_on", "code", "probe")]
+        what = [run.get(key) for key in ("recipe", "data", "evaluated_on", *COUNTS)]
         kinds.setdefault(json.dumps(what, sort_keys=True), run)
     for one, other in combinations(kinds.values(), 2):
-        if differences := find_differences(other, one):
-            raise RunError(
-                f"{paths[0].parent}: {series}-seed{other['seed']} and {series}-seed{one['seed']} "
-                f"differ in {describe_differences(differences)}: not averaged")
+        differences = find_differences(other, one)
+        differences.pop("code", None)
+        if differences:
+            names = [name_run(series, run["seed"]) for run in (other, one)]
+            raise RunError(f"{paths[0].parent}: {' and '.join(names)} differ in "
+                           f"{describe_differences(differences)}: not averaged")
     return found
 
 
-# Words
+# Numbers and words
 
 def count_errors(row, examples):
     """Misread images in a row of the log, of `examples` that were measured."""
@@ -120,10 +132,9 @@ def spread(values, digits=2):
     return f"{np.mean(values):.{digits}f}{deviation}"
 
 
-def read_all(log_dir, names, defaults):
+def read_all(log_dir, names):
     """Reads the series in `names`, or all series of the folder if there are no names.
 
-    defaults: completes the recipes of logs that are older than a field.
     Returns {name: [run, ...]}, and a line for each series or file that is left out. Raises RunError
     if the folder has no run.
     """
@@ -139,7 +150,7 @@ def read_all(log_dir, names, defaults):
                 if name not in there:
                     hint = nearest(name, there) or f"; there are {', '.join(there)}"
                     raise RunError(f"{log_dir}: no series {name}{hint}")
-                found[name] = read_series(there[name], defaults)
+                found[name] = read_series(there[name])
             except RunError as error:
                 complaints.append(str(error))
     finally:
@@ -190,16 +201,26 @@ def locate(name, log_dir):
     return log_dir if path.name == name else path.parent, path.name
 
 
-def find_series(name, log_dir, defaults):
+def find_series(name, log_dir):
     """Reads the finished runs of a series, given as `locate` takes it.
 
     Raises RunError if the series cannot be read or has no finished run.
     """
     folder, name = locate(name, log_dir)
-    found, complaints = read_all(folder, [name], defaults)
+    found, complaints = read_all(folder, [name])
     if complaints:
         raise RunError(complaints[0])
     if not (series := finished(found[name])):
         states = ", ".join(f"seed {run['seed']}: {progress(run)}" for run in found[name])
         raise RunError(f"{folder}: {name} has no finished run ({states})")
     return series
+
+
+def describe_runs(runs):
+    """What came of finished runs of one series, as text: their last accuracies and errors."""
+    size = count_examples(runs[0])
+    errors = round(statistics.mean(count_errors(run["final"], size) for run in runs), 1)
+    codes = describe_codes(runs)
+    line = (f"{runs[0]['evaluated_on']} accuracy {spread(accuracies(runs))} % "
+            f"({errors:g} errors of {size:,})")
+    return f"{line}, trained by {codes}" if codes else line

@@ -15,24 +15,27 @@ from lab.files import RunError, remove
 NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}  # of some NFS and FUSE file systems
 
 
+BUSY = "another process is training it"
+
+
 class Busy(RunError):
     """Another process is training the run."""
 
 
 @contextlib.contextmanager
-def lock(name, folders, tell):
+def lock(name, folders):
     """Keeps other processes off the run `name` until the block or this process ends.
 
-    folders: where its files are; each gets a lock. tell(line): says that there are no real locks.
+    folders: where its files are; each gets a lock. A line is printed where there are no real locks.
     Raises Busy if another process has the lock, RunError if there can be none.
     """
     with contextlib.ExitStack() as stack:
         # Sorted: two processes that took them crosswise would both find the run busy.
         for folder in sorted({folder.resolve() for folder in folders}):
             try:
-                path, held = acquire(name, folder, tell)
+                path, held = acquire(name, folder)
             except Timeout:
-                raise Busy(f"{name}: another process is training it") from None
+                raise Busy(f"{name}: {BUSY}") from None
             except OSError as error:
                 raise RunError(f"{folder / name}.lock: cannot be locked: "
                                f"{error.strerror}") from None
@@ -41,7 +44,7 @@ def lock(name, folders, tell):
         yield
 
 
-def acquire(name, folder, tell):
+def acquire(name, folder):
     """The path of a lock, and the lock, acquired. Raises Busy, filelock.Timeout or OSError."""
     path = folder / f"{name}.lock"
     try:
@@ -58,8 +61,8 @@ def acquire(name, folder, tell):
         with contextlib.suppress(OSError):  # it may just have been released
             _, host, *_ = [*path.read_text("utf-8").splitlines(), "", ""]
             if host not in ("", socket.gethostname()):
-                raise Busy(f"{name}: another process is training it, on {host}; if that has "
+                raise Busy(f"{name}: {BUSY}, on {host}; if that has "
                            f"crashed, remove {path}") from None
         raise
-    tell(f"{folder}: this file system has no locks; a file stands for the lock of a run")
+    print(f"{folder}: this file system has no locks; a file stands for the lock of a run")
     return path, held

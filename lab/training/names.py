@@ -1,4 +1,4 @@
-"""How runs are named: what a run is called, and which runs a command line asks for."""
+"""How runs are named: in one folder an identity has one name, and no other identity gets it."""
 
 import contextlib
 import json
@@ -9,9 +9,9 @@ from dataset import DATA_DIR
 from lab import files
 from lab.files import RunError
 from lab.runs.checkpoints import read_checkpoint
-from lab.runs.identity import explain_refusal, find_differences
-from lab.runs.series import find_logs, read_log
-from lab.training.run import Place, Run
+from lab.runs.identity import as_dict, explain_refusal
+from lab.runs.series import find_logs, name_run, read_log
+from lab.training.run import Run
 from readers.idx import find_places
 
 
@@ -27,22 +27,23 @@ def name_series(identity, fields, word, folder):
     return re.sub(r"[^\w.+-]", "_", "-".join(part for part in parts if part))  # for any system
 
 
-def choose_name(identity, logged, read_saved, seeds, fields, word="", folder="", restart=False):
-    """The name of the series that `identity` belongs to.
+def choose_name(run, logged, read_saved, seeds, fields, word="", folder=""):
+    """The name of the series that a Run, still without a name, belongs to.
 
     If the folder has a name for this identity, that is the name. If not, it is what `name_series`
     makes of `fields`, `word` and `folder`. While another identity holds that name, the name grows
     by what differs from its holder.
 
-    logged: {series: {seed: run}}, the logs of the folder. read_saved(name): the content of the
+    logged: {series: {seed: log}}, the logs of the folder. read_saved(name): the content of the
     checkpoint of that name, or None. seeds: those that are to be trained.
-    Raises RunError if no name can tell the two apart. If only the code differs, `restart` takes
-    the name over.
+    Raises RunError if no name can tell the two apart. If only the code differs, --restart takes the
+    name over.
     """
+    identity = run.identity
     plain = name_series(identity, fields, word, folder)
     own = [(series != plain, series)
-           for series, members in logged.items() for run in members.values()
-           if not find_differences(run, identity)
+           for series, members in logged.items() for log in members.values()
+           if not run.find_differences(log)
            and (not word or f"{series}-".startswith(f"{identity['model']}-{word}-"))]
     if own:
         return min(own)[-1]
@@ -52,19 +53,24 @@ def choose_name(identity, logged, read_saved, seeds, fields, word="", folder="",
         series = name_series(identity, fields, word, suffix)
         holders = dict(logged.get(series, {}))
         for seed in seeds:
-            if seed not in holders and (saved := read_saved(f"{series}-seed{seed}")):
+            if seed not in holders and (saved := read_saved(name_run(series, seed))):
                 holders[seed] = saved
-        foreign = [(seed, found) for seed, run in sorted(holders.items())
-                   if (found := find_differences(run, identity))]
-        if all(restart and found.keys() == {"probe"} for _, found in foreign):
+        foreign = [(seed, found) for seed, log in sorted(holders.items())
+                   if (found := run.find_differences(log))]
+        if all(run.restart and found.keys() == {"code"} for _, found in foreign):
             return series
         seed, found = foreign[0]
         before = fields, digits
         fields = fields | found.keys() & identity["recipe"].keys()
         if found.keys() & identity["data"].keys():
-            digits = f"{zlib.crc32(json.dumps(identity['data']).encode()):08x}"[:6]
+            digits = checksum(identity["data"])[:6]
         if (fields, digits) == before:
-            raise explain_refusal(f"{series}-seed{seed}", found)
+            raise explain_refusal(name_run(series, seed), found)
+
+
+def checksum(value):
+    """A short checksum (text) of plain values."""
+    return f"{zlib.crc32(json.dumps(value).encode()):08x}"
 
 
 def name_folder(data_dir):
@@ -84,52 +90,61 @@ def name_folder(data_dir):
     return re.sub(r"\W+", "_", path.name)
 
 
-def read_members(paths, identity, defaults):
-    """The logs of a series, {seed: log}: all if they are of this identity's settings, else one.
+def read_members(paths, run):
+    """The logs of a series, {seed: log}: all if they have this Run's settings, else one.
 
     The runs of a series have the same settings, so one tells. A folder may hold thousands.
     """
     members = {}
-    for log in filter(None, (read_log(path, defaults) for path in paths)):
+    for log in filter(None, map(read_log, paths)):
         members[log["seed"]] = log
-        if find_differences(log, identity).keys() - {"probe"}:
+        if run.find_differences(log).keys() - {"code"}:
             break
     return members
 
 
-def find_runs(args, identity, changed, defaults, compute_probe):
-    """The runs that a command line of main.py asks for, a list; makes their folders.
+def find_runs(args, recipe, changed, data, code):
+    """The Runs that a command line of main.py asks for, a list; makes their folders.
 
-    identity: without seed and probe. changed: the recipe's fields that flags changed. defaults:
-    see Place. compute_probe(): called if no log of equal settings and equal code tells the probe.
-    Raises RunError if the runs cannot have a name, or the folders cannot be made.
+    changed: the recipe's fields that flags changed. data: see `load_data`. code: see `digest_code`.
+    Raises RunError if they cannot have a name, if the folders cannot be made, or if this is a
+    process of --jobs that would run other code than the command that started it.
     """
-    place = Place(args.log_dir, args.checkpoint_dir, defaults)
-    for folder in (place.log_dir, place.checkpoint_dir):
+    folders = args.log_dir, args.checkpoint_dir
+    for folder in folders:
         files.make_folder(folder)
-    logged = {series: read_members(paths, identity, defaults)
-              for series, paths in find_logs(place.log_dir)[0].items()}
+    identity = {"model": args.model, "recipe": as_dict(recipe), "data": data, "code": code,
+                "evaluated_on": "validation" if args.validate else "test"}
+    words = args.restart, args.same_code
+    seeds = range(args.seeds) if args.seeds else [args.seed or 0]
+    if args.child:
+        series, expected = args.child
+        if checksum(code) != expected:
+            raise RunError(f"{name_run(series, args.seed)}: the code has been edited since this "
+                           "command began; start again")
+    else:
+        series = name_new(Run(*folders, "", identity, *words), args, seeds, changed)
+    return [Run(*folders, name_run(series, seed), {"model": args.model, "seed": seed, **identity},
+                *words) for seed in seeds]
+
+
+def name_new(run, args, seeds, changed):
+    """`choose_name` from what lies in the folders; says if a shorter run is not continued."""
+    logged = {series: read_members(paths, run)
+              for series, paths in find_logs(args.log_dir)[0].items()}
 
     def read_saved(name):
-        path = place.checkpoint_dir / f"{name}.pt"
+        path = args.checkpoint_dir / f"{name}.pt"
         with contextlib.suppress(RunError):  # a damaged one is refused when it is restored
-            return read_checkpoint(path, defaults) if path.exists() else None
+            return read_checkpoint(path) if path.exists() else None
 
-    probes = [log["probe"] for members in logged.values() for log in members.values()
-              if "probe" in log and (log.get("code"), log["recipe"]) == (
-                  identity["code"], identity["recipe"])]
-    identity = {**identity, "probe": probes[0] if probes else compute_probe()}
-    seeds = range(args.seeds) if args.seeds else [args.seed or 0]
     try:
-        series = args.child or choose_name(identity, logged, read_saved, seeds, changed, args.name,
-                                           args.folder, args.restart)
+        series = choose_name(run, logged, read_saved, seeds, changed, args.name, args.folder)
     except OSError as error:  # the name is too long
         raise RunError(f"{error.filename}: {error.strerror}") from None
-    if not args.child and series not in logged:
+    if series not in logged:
         for other, members in logged.items():
-            shorter = find_differences(next(iter(members.values()), identity), identity)
-            if shorter.keys() == {"epochs"}:
+            if any(run.find_differences(log).keys() == {"epochs"} for log in members.values()):
                 print(f"{series}: begins anew and does not continue {other}, since the learning "
-                      f"rate follows a plan for {identity['recipe']['epochs']} epochs")
-    return [Run(place, f"{series}-seed{seed}", {**identity, "seed": seed},
-                restart=args.restart) for seed in seeds]
+                      f"rate follows a plan for {run.epochs} epochs")
+    return series

@@ -35,7 +35,7 @@ BOUNDS = {field: bound for names, *bound in [
     ("weight_decay rotation translation shear", lambda x: 0 <= x < math.inf,
      "finite and at least 0"),
     ("thickening", lambda x: 0 <= x <= 1, "at least 0 and at most 1"),
-    ("synthetic", lambda x: 0 <= x <= 10**6, "a whole number, 0 to 1000000"),
+    ("synthetic", lambda x: 0 <= x <= 10**6, "a whole number, 0 to 1,000,000"),
 ] for field in names.split()}
 FINITE = (lambda x: -math.inf < x < math.inf, "finite")
 # Flags that other training scripts have, and what to do here.
@@ -132,7 +132,8 @@ def make_parser(doc, recipes, flags):
     add("--jobs", type=command.whole(1, 999), default=1, metavar="N", help="seeds at a time")
     add("--validate", action="store_true", help="measure on held-out training images (a sixth)")
     add("--name", type=command.word, metavar="WORD", help="joins the run's name: for edited code")
-    add("--child", help=argparse.SUPPRESS)  # the series of a process that --jobs starts
+    add("--same-code", action="store_true", help="say that edited code trains the same")
+    add("--child", nargs=2, help=argparse.SUPPRESS)  # what --jobs tells its processes
     add("--restart", action="store_true", help="train from the beginning, also a finished run")
     add = parser.add_argument_group("hyperparameters (default: the recipe's)").add_argument
     for field, (kind, comment) in flags.items():
@@ -166,6 +167,7 @@ def parse(argv, doc, recipes):
         if words := ELSEWHERE.get(word.partition("=")[0]):
             parser.error(f"{word}: {words}")
     args = parser.parse_args(argv)
+    args.words = argv
     if args.seeds and args.seed is not None:
         parser.error("--seed and --seeds exclude each other")
     if args.jobs > 1 and not args.seeds:

@@ -9,9 +9,7 @@ import argparse
 import builtins
 import contextlib
 import io
-import signal
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -23,52 +21,6 @@ import predict
 import report
 from lab import command
 from lab.training import options
-
-
-@pytest.mark.parametrize(("encoding", "printed"), [
-    ("ascii", rb"\xb1 \u2192"), ("cp1252", b"\xb1 \\u2192"), ("utf-8", "± →".encode())])
-def test_a_program_prints_in_any_encoding(monkeypatch, encoding, printed):
-    """As on Windows into a file or a pipe, or on an old console."""
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # those of the tests stay
-    stdout = io.TextIOWrapper(io.BytesIO(), encoding)
-    monkeypatch.setattr(sys, "stdout", stdout)
-    with pytest.raises(SystemExit) as stop:
-        command.start(lambda: print("± →", end=""))
-    stdout.flush()
-    assert (stdout.buffer.getvalue(), stop.value.code) == (printed, None)
-
-
-def test_a_program_gives_the_signals_back(monkeypatch):
-    """Whoever calls it may live on. In between, a reader that leaves is no fault."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGPIPE)}
-    seen = []
-    with pytest.raises(SystemExit):
-        command.start(lambda: seen.append(signal.getsignal(signal.SIGPIPE)))
-    assert seen == [signal.SIG_DFL] != [before[signal.SIGPIPE]]
-    assert {number: signal.getsignal(number) for number in before} == before
-
-
-@pytest.mark.parametrize("where", ["a notebook", "a thread", "a stream of its own"])
-def test_a_program_leaves_its_host_alone(monkeypatch, where):
-    """Signals can be set in the main thread only; a notebook's stream cannot be reconfigured."""
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
-    if where == "a notebook":
-        monkeypatch.setattr(builtins, "get_ipython", lambda: None, raising=False)
-    seen = []
-
-    def run():
-        with pytest.raises(SystemExit):
-            command.start(lambda: seen.append(signal.getsignal(signal.SIGTERM)))
-
-    if where == "a thread":
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-    else:
-        run()
-    assert len(seen) == 1
-    assert (seen == [before]) == (where != "a stream of its own")
 
 
 @pytest.mark.parametrize(("terminal", "notebook", "parent", "hidden"), [

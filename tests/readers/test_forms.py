@@ -83,7 +83,7 @@ def test_emnist_is_upright(digits, tmp_path):
     """A net that has learned MNIST reads it."""
     write_files(tmp_path, emnist_files({split: [array[:500] for array in arrays]
                                         for split, arrays in digits.items()}))
-    net = build_net(read_checkpoint(main.__file__.replace("main.py", RECORD), main.DEFAULTS))
+    net = build_net(read_checkpoint(main.__file__.replace("main.py", RECORD)))
     images, labels = MNIST(tmp_path, False, Transform(net.image_size))[:]
     with torch.inference_mode():
         right = (net(images).argmax(1) == labels).float().mean()

@@ -23,10 +23,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import dataset
 from lab.figures import pictures
+from lab.runs.identity import as_dict
 from lab.training import run
 from lenet1998 import FIGURE_3, squash
-from main import DEFAULTS
+from main import RECIPES
 from model import CustomMLP, LeNet5, LeNet1998, LeNetWide, LinearLeNet1998
+
+LENET = as_dict(RECIPES["lenet"])
 
 
 @pytest.fixture
@@ -39,7 +42,7 @@ def record(tmp_path):
 def draw_net(draw, folder, name, data_dir=dataset.DATA_DIR):
     """Draws seed 0 of a series, with its weights in the same folder, by the function `draw`."""
     run = read(folder)[name][0]
-    net = pictures.find_net(run, [folder / f"{name}-seed0.pt"], DEFAULTS)
+    net = pictures.find_net(run, [folder / f"{name}-seed0.pt"])
     return draw(name, run, net, data_dir)
 
 
@@ -54,7 +57,7 @@ def test_images_that_were_turned_are_found(small_digits, tmp_path):
         found, _ = pictures.measured_images(run, folder)
         stored = small_digits["test"][0]
         np.testing.assert_array_equal(found[:, 0], stored if invert else 255 - stored)
-        samples = images(pictures.draw_samples({"any": [run]}, folder, DEFAULTS))
+        samples = images(pictures.draw_samples({"any": [run]}, folder, LENET))
         corner = samples[min(samples)][2, 2]  # of the digit, which has a margin of 2
         assert corner == pytest.approx(((0 if invert else 1) - 0.1307) / 0.3081, abs=1e-4)
 
@@ -64,7 +67,7 @@ def test_samples_are_training_digits_and_their_distortions(digits):
     torch.manual_seed(123)  # a state that no drawing leaves behind
     state = torch.get_rng_state()
     shown = images(pictures.draw_samples(
-        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR, DEFAULTS))
+        {"any": [{"data": {"train": fingerprint(True)}}]}, dataset.DATA_DIR, LENET))
     assert torch.equal(torch.get_rng_state(), state)  # nobody else's chance is touched
     assert len(shown) == 70
     for digit in range(10):
@@ -89,7 +92,7 @@ def test_the_samples_say_what_was_done_and_whose_they_are():
     for count, words in ((1, "LeNet-5, regularised."), (2, "LeNet-5, regularised and mine."),
                          (5, "LeNet-5, regularised; mine; LeNet-5 (lenet-augment) and 2 more.")):
         figure = pictures.draw_samples(dict.fromkeys(names[:count], runs), dataset.DATA_DIR,
-                                       {**DEFAULTS, "rotation": 33.0, "thickening": 0.5})
+                                       {**LENET, "rotation": 33.0, "thickening": 0.5})
         caption = figure.texts[0].get_text()
         assert "rotation ± 33°, translation ± 2 pixels, scaling ± 12 %, shear ± 10°" in caption
         assert "thickening up to 0.5" in caption
@@ -297,9 +300,9 @@ def test_digits_that_the_data_lack_have_no_bitmap(digits, tmp_path):
     {"history": make_history(1, 3)}])
 def test_weights_of_another_run_are_not_shown(record, changes):
     paths, run = [record[0] / "lenet_record-seed0.pt"], read(record[0])["lenet_record"][0]
-    assert pictures.find_net(run, paths, DEFAULTS)
+    assert pictures.find_net(run, paths)
     write_weights(record[0], "lenet_record", LeNet5, **changes)
-    assert pictures.find_net(run, paths, DEFAULTS) is None
+    assert pictures.find_net(run, paths) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", {"model": {"fc1": torch.zeros(2)}}, [1]])
@@ -311,4 +314,4 @@ def test_broken_weights_are_named(record, content):
         torch.save(content, path)
     fault = f"^{re.escape(str(path))}: damaged, or not a checkpoint of main.py \\("
     with pytest.raises(run.RunError, match=fault):
-        pictures.find_net(read(record[0])["lenet_record"][0], [path], DEFAULTS)
+        pictures.find_net(read(record[0])["lenet_record"][0], [path])

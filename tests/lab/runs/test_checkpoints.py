@@ -49,7 +49,7 @@ def test_compressed_checkpoint_is_refused_before_it_fills_the_memory(tmp_path, p
 def test_what_is_wrong_with_a_file_is_said(save, tmp_path):
     def cause(path):
         with pytest.raises(RunError) as caught:
-            checkpoints.read_checkpoint(path, {})
+            checkpoints.read_checkpoint(path)
         fault = re.escape(f"{path}: damaged, or not a checkpoint of main.py ")
         return re.fullmatch(rf"{fault}\((.+)\)", str(caught.value))[1]  # one line
 
@@ -63,12 +63,6 @@ def test_what_is_wrong_with_a_file_is_said(save, tmp_path):
     torch.save([1, 2], path)
     assert "'list'" in cause(path)
     assert cause(tmp_path) == "IsADirectoryError"
-
-
-def test_a_recipe_is_completed_and_not_changed(save):
-    path = save(seed=0, data={}, evaluated_on="test")
-    recipe = checkpoints.read_checkpoint(path, {"net": "CustomMLP", "lr": 0.1})["recipe"]
-    assert recipe == {"net": "LeNet5", "dropout": None, "lr": 0.1}
 
 
 def test_the_net_has_the_weights_of_the_file(save):

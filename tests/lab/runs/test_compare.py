@@ -203,9 +203,9 @@ def test_the_seeds_it_takes_are_those_of_scipy_stats(mean, comparisons, paired):
 def test_folder_without_runs(tmp_path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(RunError, match="no run in it"):
-            read_all(folder, [], {})
+            read_all(folder, [])
     write_series(tmp_path, "lenet-lr0.2", [0.5])
-    assert read_all(tmp_path, ["lenet"], {}) == (
+    assert read_all(tmp_path, ["lenet"]) == (
         {}, [f"{tmp_path}: no series lenet; did you mean lenet-lr0.2?"])
 
 
@@ -215,5 +215,5 @@ def test_a_folder_is_listed_once(tmp_path, monkeypatch):
         write_series(tmp_path, name, [0.5])
     listed, glob = [], Path.glob
     monkeypatch.setattr(Path, "glob", lambda *args: listed.append(args) or glob(*args))
-    found, _ = read_all(tmp_path, [], {})
+    found, _ = read_all(tmp_path, [])
     assert (list(found), len(listed)) == (["a", "b", "c"], 1)

@@ -8,29 +8,28 @@ import json
 import statistics
 
 import pytest
+from made_up import write_log
 
 import main
 from lab.files import RunError
 from lab.runs.identity import as_dict
 from lab.runs.series import find_logs, read_log
 from lab.runs.series import read_series as read_paths
-from lab.training import run
 
 
 def write_run(folder, name, seed, accuracies, **changed):
     """A complete run as main.py logs it; `changed` overrides parts of its summary."""
     recipe = as_dict(dataclasses.replace(main.RECIPES["lenet"], epochs=len(accuracies)))
-    identity = {"model": "lenet", "seed": seed, "recipe": recipe, "evaluated_on": "test",
-               "data": {"train": {"size": 600}, "test": {"size": 200}}, **changed}
     history = [{"epoch": epoch, "learning_rate": 0.1, "train_loss": 0.2, "train_accuracy": 0.9,
                 "test_loss": 0.3, "test_accuracy": accuracy, "seconds": 1.5}
                for epoch, accuracy in enumerate(accuracies, 1)]
-    run.Run(run.Place(folder, folder, {}), f"{name}-seed{seed}", identity, history,
-             {"errors": [[3, 1, 7, 0.5]]}, 61_706, [{}]).write_log()
+    write_log(folder, name, seed, history, **{
+        "recipe": recipe, "data": {"train": {"size": 600}, "test": {"size": 200}},
+        "errors": [[3, 1, 7, 0.5]], **changed})
 
 
 def read_series(folder, name):
-    return read_paths(find_logs(folder)[0][name], {})
+    return read_paths(find_logs(folder)[0][name])
 
 
 def test_series_are_gathered_by_name_and_seed(tmp_path):
@@ -124,10 +123,10 @@ def test_broken_log_is_named(tmp_path, suffix, damage):
 
 def test_summary_of_a_missing_or_foreign_file_is_empty(tmp_path):
     path = tmp_path / "lenet-seed0.json"
-    assert read_log(path, {}) == {}
+    assert read_log(path) == {}
     for content in ("", "{", "3", json.dumps({"model": "lenet"})):
         path.write_text(content)
-        assert read_log(path, {}) == {}
+        assert read_log(path) == {}
 
 
 # Copies and foreign files

@@ -3,8 +3,9 @@
     python -m pytest tests/lab/training/test_jobs.py
 """
 
+from lab.start import ROOT
+
 import io
-import json
 import shlex
 import shutil
 import subprocess
@@ -19,7 +20,22 @@ from conftest import use_as_bundled
 
 import main
 import plot
-from lab.training import jobs, run
+from lab import machine
+from lab.training import jobs
+from lab.training.locks import BUSY
+from lab.training.names import checksum
+from lab.training.run import Run
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def make_runs(seeds):
+    return [Run(Path(), Path(), f"lenet-seed{seed}", {
+        "seed": seed, "recipe": {"epochs": 1}, "code": {"main.train": "1"}})
+        for seed in range(seeds)]
 
 
 def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch):
@@ -45,6 +61,9 @@ def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch)
         def __exit__(self, *_):
             pass
 
+        def wait(self):
+            pass
+
         def terminate(self):
             terminated.append(self.seed)
 
@@ -59,11 +78,8 @@ def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch)
 
     monkeypatch.setattr(subprocess, "Popen", Process)
     monkeypatch.setattr(jobs, "ThreadPoolExecutor", Pool)
-    place = run.Place(Path(), Path(), {})
-    members = [run.Run(place, f"lenet-seed{seed}", {"seed": seed, "recipe": {"epochs": 1}})
-               for seed in (0, 1)]
     with pytest.raises(KeyboardInterrupt):
-        jobs.train_side_by_side(members, SimpleNamespace(jobs=2), "main.py", ["--seeds", "2"])
+        jobs.train_side_by_side(make_runs(2), SimpleNamespace(jobs=2, words=["--seeds", "2"]))
     assert terminated == ["0", "1"]
 
 
@@ -96,10 +112,10 @@ def test_a_run_that_another_process_finishes_just_now_is_not_called_trained(
             "--log-dir", str(tmp_path / "logs"), "--checkpoint-dir", str(tmp_path)]
     assert main.main(argv) == 0
     assert "; log " in capsys.readouterr().out
-    read_finished, looks = run.Run.read_finished, [{}]  # at the first look, not yet
-    monkeypatch.setattr(run.Run, "read_finished",
+    read_finished, looks = Run.read_finished, [{}]  # at the first look, not yet
+    monkeypatch.setattr(Run, "read_finished",
                         lambda run: looks.pop() if looks else read_finished(run))
-    monkeypatch.setattr(run.Run, "begin", None)
+    monkeypatch.setattr(Run, "begin", None)
     assert main.main(argv) == 0
     out = capsys.readouterr().out
     assert "; --restart trains it again" in out
@@ -108,19 +124,26 @@ def test_a_run_that_another_process_finishes_just_now_is_not_called_trained(
 
 @pytest.fixture
 def children(monkeypatch):
-    """Replaces the processes of --jobs by their output and status; returns how they were begun."""
+    """Replaces the processes of --jobs; returns how they were begun, after {seed: what they say}.
+
+    They say (lines of stdout, lines of stderr, exit status).
+    """
     begun, outcomes = [], {}
 
     class Process:
-        def __init__(self, argv, env, **_):
+        def __init__(self, argv, env, stderr, **_):
             begun.append((argv, env))
-            lines, self.returncode = outcomes[argv[argv.index("--seed") + 1]]
+            lines, faults, self.returncode = outcomes[argv[argv.index("--seed") + 1]]
             self.stdout = io.StringIO("".join(f"{line}\n" for line in lines))
+            stderr.write("".join(f"{line}\n" for line in faults))
 
         def __enter__(self):
             return self
 
         def __exit__(self, *_):
+            pass
+
+        def wait(self):
             pass
 
     monkeypatch.setattr(subprocess, "Popen", Process)
@@ -129,51 +152,56 @@ def children(monkeypatch):
 
 
 def side_by_side(seeds, jobs_at_a_time=2):
-    place = run.Place(Path(), Path(), {})
-    members = [run.Run(place, f"lenet-seed{seed}", {"seed": seed, "recipe": {"epochs": 1}})
-               for seed in range(seeds)]
-    return jobs.train_side_by_side(members, SimpleNamespace(jobs=jobs_at_a_time), "main.py",
-                                   ["--seeds", str(seeds), "--jobs", "2", "--lr", "0.2"])
+    runs = make_runs(seeds)
+    jobs.train_side_by_side(runs, SimpleNamespace(
+        jobs=jobs_at_a_time, words=["--seeds", str(seeds), "--jobs", "2", "--lr", "0.2"]))
+    return runs
 
 
-def test_faults_of_the_processes_are_told_by_their_kind(children, capsys):
+def test_what_the_processes_say_is_passed_on_and_faults_are_told_by_their_kind(children, capsys):
     outcomes = children[0]
-    outcomes["0"] = ['["epoch", "x"]', '["line", "so it is"]', '["fault", "it is busy"]'], 0
-    outcomes["1"] = ['["busy", "later"]'], 0
-    outcomes["2"] = ["Traceback", "main.py: no such data"], 1
-    outcomes["3"] = [], -9
-    faults = side_by_side(4)
-    assert [(type(fault).__name__, str(fault)) for fault in faults] == [
-        ("RunError", "it is busy"), ("Busy", "later"), ("RunError", "lenet-seed2: no such data"),
-        ("RunError", "lenet-seed3: killed by signal 9")]
-    assert capsys.readouterr().out == "so it is\n"
+    outcomes["0"] = ["lenet-seed0: so it is", "epoch 1/1  train"], ["main.py: lenet-seed0: no"], 1
+    outcomes["1"] = [], [f"main.py: lenet-seed1: {BUSY}"], 1
+    outcomes["2"] = [], ["Traceback", "main.py: no such data"], 1
+    outcomes["3"] = [], [], -9
+    outcomes["4"] = [], [], 3
+    outcomes["5"] = ["lenet-seed5: finished"], ["a warning"], 0
+    runs = side_by_side(6)
+    assert [(type(run.fault).__name__, str(run.fault)) for run in runs] == [
+        ("RunError", "lenet-seed0: no"), ("Busy", f"lenet-seed1: {BUSY}"),
+        ("RunError", "lenet-seed2: no such data"),
+        ("RunError", "lenet-seed3: killed by signal 9"),
+        ("RunError", "lenet-seed4: ended without a word"), ("NoneType", "None")]
+    assert [run.complete for run in runs] == [False] * 5 + [True]
+    assert sorted(capsys.readouterr().out.splitlines()) == [
+        "lenet-seed0: so it is", "lenet-seed5: finished"]
 
 
-def test_the_processes_share_the_threads_and_get_the_name(children, monkeypatch):
-    children[0].update({str(seed): (['["busy", ""]'], 0) for seed in range(2)})
+def test_the_processes_share_the_threads_and_get_name_and_code(children, monkeypatch):
+    children[0].update({str(seed): ([], [], 0) for seed in range(2)})
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    side_by_side(2, 4)
+    runs = side_by_side(2, 4)
     for argv, env in children[1:]:
         assert env["OMP_NUM_THREADS"] == "2"
+        assert argv[1] == ROOT / "main.py"
         assert argv[2:4] == ["--lr", "0.2"]
         assert argv[4] == "--seed"
-        assert argv[6:] == ["--child", "lenet"]
+        assert argv[6:] == ["--child", "lenet", checksum(runs[0].identity["code"])]
 
 
-def test_a_process_says_all_that_is_said_without_jobs(small_idx, tmp_path, monkeypatch, capsys):
+def test_a_process_says_all_that_is_said_without_jobs(small_idx, monkeypatch, capsys):
     """Its hints too: they once were swallowed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run.machine, "emulates_bf16", lambda device: True)
-    argv = ["--epochs", "2", "--bf16", "--data-dir", str(small_idx), "--device", "cpu"]
-    assert main.main([*argv, "--seed", "3", "--child", "some-name"]) == 0
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [kind for kind, _ in said] == ["line", "line", "epoch", "epoch"]
-    assert said[1][1] == "some-name-seed3: this CPU emulates bfloat16; --no-bf16 would be faster"
+    monkeypatch.setattr(machine, "emulates_bf16", lambda device: True)
+    monkeypatch.setattr(main, "digest_code", lambda *roots: {"main.train": "1"})
+    argv = ["--epochs", "2", "--bf16", "--data-dir", str(small_idx), "--device", "cpu",
+            "--seed", "3", "--child", "some-name", checksum({"main.train": "1"})]
+    assert main.main(argv) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "some-name-seed3: this CPU emulates bfloat16; --no-bf16 would be faster"
+    assert [line.startswith("epoch ") for line in said] == [False] * 3 + [True] * 2 + [False]
     assert {path.name for path in Path().glob("*/*")} == {
         f"some-name-seed3.{suffix}" for suffix in ("csv", "json", "pt")}
     Path("logs/some-name-seed3.csv").write_text("")
     Path("checkpoints/some-name-seed3.pt").write_bytes(b"")
-    assert main.main([*argv, "--seed", "3", "--child", "some-name"]) == 0
-    kind, text = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert kind == "fault"
-    assert "some-name-seed3.pt" in text
+    assert main.main(argv) == 1
+    assert "some-name-seed3.pt" in capsys.readouterr().err

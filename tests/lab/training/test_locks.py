@@ -25,13 +25,13 @@ HOLDER = ("import sys, filelock; lock = filelock.SoftFileLock(sys.argv[1]); lock
 def test_locks_are_taken_in_one_order(tmp_path, monkeypatch):
     """Two processes that took them crosswise would both find the run busy."""
     taken, acquire = [], locks.acquire
-    monkeypatch.setattr(locks, "acquire", lambda name, folder, tell: (
-        taken.append(folder), acquire(name, folder, tell))[1])
+    monkeypatch.setattr(locks, "acquire", lambda name, folder: (
+        taken.append(folder), acquire(name, folder))[1])
     folders = [tmp_path / name for name in ("logs", "checkpoints", "a", "z")]
     for folder in folders:
         folder.mkdir()
     for order in (folders, folders[::-1]):
-        with locks.lock("run", order, print):
+        with locks.lock("run", order):
             assert len(list(tmp_path.glob("*/run.lock"))) == 4
     assert taken == 2 * sorted(folders)
     assert not list(tmp_path.glob("*/*"))
@@ -59,17 +59,17 @@ def test_without_locks_another_process_is_seen(no_locks, tmp_path):
                           stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         with (pytest.raises(locks.Busy, match=r"^run: another process is training it$"),
-              locks.lock("run", [tmp_path], print)):
+              locks.lock("run", [tmp_path])):
             pass
         process.kill()  # and what it leaves behind on this computer is taken over
-    with locks.lock("run", [tmp_path], print):
+    with locks.lock("run", [tmp_path]):
         assert path.exists()
 
 
 def test_a_soft_lock_of_another_computer_is_named(no_locks, tmp_path):
     path = tmp_path / "run.softlock"
     path.write_text("12345\nnode17\n")
-    with (pytest.raises(locks.Busy) as caught, locks.lock("run", [tmp_path], print)):
+    with (pytest.raises(locks.Busy) as caught, locks.lock("run", [tmp_path])):
         pass
     assert str(caught.value) == (f"run: another process is training it, on node17; if that has "
                                  f"crashed, remove {path}")
@@ -82,7 +82,7 @@ def test_another_fault_is_no_missing_lock(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", fail)
     with (pytest.raises(RunError, match=r"run\.lock: cannot be locked: Input/output error"),
-          locks.lock("run", [tmp_path], print)):
+          locks.lock("run", [tmp_path])):
         pass
 
 
@@ -90,11 +90,11 @@ def test_busy_is_told_from_failed(small_idx, tmp_path, monkeypatch, capsys):
     """By its class, whatever words the message has."""
     monkeypatch.chdir(tmp_path)
     argv = ["--epochs", "1", "--data-dir", str(small_idx), "--device", "cpu", "--seeds", "2"]
-    with locks.lock(f"lenet-epochs1-{small_idx.name}-seed0", [Path()], print):
+    with locks.lock(f"lenet-epochs1-{small_idx.name}-seed0", [Path()]):
         pass
     for folder in ("logs", "checkpoints"):
         Path(folder).mkdir()
-    with locks.lock(f"lenet-epochs1-{small_idx.name}-seed0", [Path("logs")], print):
+    with locks.lock(f"lenet-epochs1-{small_idx.name}-seed0", [Path("logs")]):
         assert main.main(argv) == 0
     assert ": skipped\n" in capsys.readouterr().out
     (log,) = Path("logs").glob("*.json")

@@ -2,7 +2,7 @@
 
     python -m pytest tests/lab/training/test_names.py
 
-The probe is a number that the tests choose here.
+The digests of the code are chosen by the tests here.
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ from conftest import use_as_bundled
 
 import dataset
 import main
-from lab.files import RunError
-from lab.runs.identity import as_dict, describe_differences, find_differences
+import report
+from lab.runs.identity import as_dict, describe_code, describe_differences, find_differences
 from lab.runs.series import find_logs, read_log
 from lab.runs.series import read_series as read_paths
-from lab.training import names, options, run
+from lab.training import names, run
 from lab.training.names import name_series
 
 
@@ -31,7 +31,7 @@ def train(small_idx, tmp_path, monkeypatch):
     """Runs main.py for one epoch; returns the exit status."""
     monkeypatch.chdir(tmp_path)
     use_as_bundled(monkeypatch, small_idx)
-    edit_code(monkeypatch, 1.5)
+    edit_code(monkeypatch, "1")
     edit(monkeypatch, epochs=1)
     return lambda *argv: main.main(["--device", "cpu", *argv])
 
@@ -46,10 +46,10 @@ def edit(monkeypatch, model="lenet", **changes):
                         dataclasses.replace(main.RECIPES[model], **changes))
 
 
-def edit_code(monkeypatch, probe):
-    """As if model.py, dataset.py or main.py had been edited, with this probe afterwards."""
-    monkeypatch.setattr(main, "digest_code", lambda: f"code of {probe}")
-    monkeypatch.setattr(main, "probe", lambda *_: probe)
+def edit_code(monkeypatch, train, **more):
+    """As if `train` in main.py had been edited, so that it has this digest; more: other digests."""
+    code = {"main.train": train, "main.test": "1", **more}
+    monkeypatch.setattr(main, "digest_code", lambda *roots: code)
 
 
 def read_names():
@@ -57,7 +57,7 @@ def read_names():
 
 
 def read_series(name):
-    return read_paths(find_logs("logs")[0][name], main.DEFAULTS)
+    return read_paths(find_logs("logs")[0][name])
 
 
 def read_files():
@@ -218,16 +218,19 @@ def test_other_data_under_the_same_name_get_digits(train, small_idx, monkeypatch
     assert len(read_names()) == 3
 
 
+REFUSED = (r"main.py: lenet-seed[01] was trained by other code \(train in main.py has changed\): "
+           r"--name WORD keeps both, --restart replaces it, --same-code says that it trains the "
+           r"same\n")
+
+
 def test_other_code_is_refused_named_or_replaced(train, monkeypatch, capsys):
     assert train("--seeds", "2") == 0
     files = read_files()
-    edit_code(monkeypatch, 1.5001)
+    edit_code(monkeypatch, "2")
     for argv in ([], ["--seed", "1"], ["--seed", "7"]):
         capsys.readouterr()
         assert train(*argv) == 1
-        assert re.fullmatch(
-            r"main.py: lenet-seed[01] was trained by other code; --name WORD keeps both, "
-            r"--restart replaces it\n", capsys.readouterr().err)
+        assert re.fullmatch(REFUSED, capsys.readouterr().err)
     assert read_files() == files
     assert train("--name", "mine") == 0
     assert files.items() <= read_files().items()
@@ -236,22 +239,51 @@ def test_other_code_is_refused_named_or_replaced(train, monkeypatch, capsys):
     for path in Path().glob("*/*mine*"):
         path.unlink()
     assert train("--restart") == 0
-    assert json.loads(Path("logs/lenet-seed0.json").read_text())["probe"] == 1.5001
+    assert json.loads(Path("logs/lenet-seed0.json").read_text())["code"]["main.train"] == "2"
     capsys.readouterr()
     assert train("--seed", "1") == 1  # which is still the other code's
-    assert "lenet-seed1 was trained by other code" in capsys.readouterr().err
-    with pytest.raises(RunError, match=r"lenet-seed1 and lenet-seed0 differ in the code"):
-        read_series("lenet")
+    assert re.fullmatch(REFUSED, capsys.readouterr().err)
 
 
-def test_code_with_an_equal_probe_counts_and_is_said(train, monkeypatch, capsys):
-    assert train() == 0
+def test_code_that_trains_the_same_joins_by_the_users_word_and_that_is_told(
+        train, monkeypatch, capsys):
+    assert train("--seeds", "2") == 0
     files = read_files()
-    edit_code(monkeypatch, 1.5 * (1 + 2e-6))
+    edit_code(monkeypatch, "2", **{"main.clip": "1"})
     capsys.readouterr()
-    assert train() == 0
-    assert read_files() == files
-    assert capsys.readouterr().out.count(f"lenet-seed0: {run.EDITED}\n") == 1
+    assert train("--seeds", "3", "--same-code") == 0
+    out = capsys.readouterr().out
+    told = "trained by 2 codes (train in main.py and clip in main.py have changed)"
+    assert re.search(rf"^lenet: test accuracy .*, {re.escape(told)}, 3 seeds$", out, re.MULTILINE)
+    assert files.items() <= read_files().items()
+    assert read_names() == {"lenet-seed0", "lenet-seed1", "lenet-seed2"}
+    codes = [run["code"] for run in read_series("lenet")]
+    assert codes[0] == codes[1] == {"main.train": "1", "main.test": "1"}
+    assert codes[2] == {"main.train": "2", "main.test": "1", "main.clip": "1"}
+    assert train("--seed", "0") == 1  # the word is for one command
+    capsys.readouterr()
+    assert report.main([]) == 0
+    assert f"\nlenet: {told}" in capsys.readouterr().out
+
+
+def test_an_unfinished_run_that_other_code_goes_on_with_tells_both(train, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        edit(patch, epochs=2)
+        epochs = iter([main.train])
+        patch.setattr(main, "train", lambda *args: next(epochs, raise_interrupt)(*args))
+        assert train() == 130
+    edit(monkeypatch, epochs=2)
+    edit_code(monkeypatch, "2")
+    assert train() == 1
+    capsys.readouterr()
+    assert train("--same-code") == 0
+    out = capsys.readouterr().out
+    assert ("lenet-seed0: resumes after epoch 1 of 2; with other code (train in main.py has "
+            "changed)\n") in out
+    assert "trained by 2 codes (train in main.py has changed)" in out
+    (run,) = read_series("lenet")
+    assert run["code"]["main.train"] == "1"
+    assert [each["code"]["main.train"] for each in run["resumed"]] == ["2"]
 
 
 def test_name_that_another_recipe_took_in_the_meantime_is_left_to_it(train, monkeypatch, capsys):
@@ -267,7 +299,8 @@ def test_name_that_another_recipe_took_in_the_meantime_is_left_to_it(train, monk
     with monkeypatch.context() as patch:
         patch.setattr(main, "train", edited_and_run_elsewhere)
         assert train() == 1
-    assert "lenet-seed0: another recipe has taken this name" in capsys.readouterr().err
+    assert capsys.readouterr().err == ("main.py: lenet-seed1 was trained with other settings: lr "
+                                       "(0.05 and 0.1); --name WORD keeps both\n")
     assert read_names() == {"lenet-seed1"}
     assert train() == 0
     assert read_names() == {"lenet-seed1", "lenet-lr0.1-seed0"}
@@ -281,64 +314,42 @@ def rewrite(path, change):
     path.write_text(json.dumps(summary))
 
 
-def test_log_older_than_a_field_and_the_digest_counts(train, monkeypatch, capsys):
+def test_a_field_that_a_log_lacks_is_not_todays_default(train, monkeypatch, capsys):
+    """Nobody knows what the code of that time did instead."""
     assert train() == 0
-
-    def age(summary):
-        del summary["code"], summary["recipe"]["bf16"], summary["recipe"]["thickening"]
-
-    rewrite(Path("logs/lenet-seed0.json"), age)
-    checkpoint = torch.load("checkpoints/lenet-seed0.pt")
-    age(checkpoint)
-    torch.save(checkpoint, "checkpoints/lenet-seed0.pt")
-    capsys.readouterr()
+    rewrite(Path("logs/lenet-seed0.json"), lambda log: log["recipe"].pop("bf16"))
+    saved = torch.load("checkpoints/lenet-seed0.pt")
+    del saved["recipe"]["bf16"]
+    torch.save(saved, "checkpoints/lenet-seed0.pt")
+    files = read_files()
     assert train() == 0
-    assert "lenet-seed0: finished" in capsys.readouterr().out
-    assert train("--seed", "1") == 0
-    assert [run["seed"] for run in read_series("lenet")] == [0, 1]
-    Path("logs/lenet-seed0.json").unlink()
-    assert train() == 0
-    assert "lenet-seed0: all epochs are in checkpoints" in capsys.readouterr().out
-    edit(monkeypatch, thickening=0.5, augment=True)  # not what it was made with
-    assert train() == 0
-    assert any("thickening0.5" in name for name in read_names())
+    assert files.items() <= read_files().items()
+    assert read_names() == {"lenet-seed0", "lenet-no_bf16-seed0"}
+    assert find_differences(*(read_log(path) for path in sorted(Path("logs").glob("*.json"))[::-1])
+                            ) == {"bf16": ("unknown", False)}
 
 
-def test_unknown_code_is_no_code_of_today(train, monkeypatch, capsys):
-    """Three nets by one name once were averaged: a missing probe agreed with any other."""
+@pytest.mark.parametrize("code", [None, "4f1a"])  # none, or one of another form
+def test_code_that_a_log_does_not_tell_is_no_code_of_today(train, monkeypatch, capsys, code):
+    """Three nets by one name once were averaged: a missing digest agreed with any other."""
     assert train("--seeds", "2") == 0
     for seed in (0, 1):
-        rewrite(Path(f"logs/lenet-seed{seed}.json"),
-                lambda summary: [summary.pop(key) for key in ("code", "probe")])
-    assert len(read_series("lenet")) == 2  # their settings are all that is known of both
+        rewrite(Path(f"logs/lenet-seed{seed}.json"), lambda log: log.update(code=code))
     files = read_files()
-    for probe in (1.5, 1.7):
-        edit_code(monkeypatch, probe)
-        capsys.readouterr()
-        assert train("--seeds", "3") == 1
-        assert capsys.readouterr().err == (
-            "main.py: lenet-seed0 was trained by code that its log does not tell; --name WORD "
-            "keeps both, --restart replaces it\n")
-        assert read_files() == files
+    capsys.readouterr()
+    assert train("--seeds", "3") == 1
+    assert capsys.readouterr().err == (
+        "main.py: lenet-seed0 was trained by code that its log does not tell: --name WORD keeps "
+        "both, --restart replaces it, --same-code says that it trains the same\n")
+    assert read_files() == files
+    assert train("--seeds", "3", "--same-code") == 0
+    assert "2 codes (unknown)" in capsys.readouterr().out
 
 
-def test_every_pair_of_a_series_is_compared(train, monkeypatch):
-    """Probes that creep, each as good as equal to the one before."""
-    assert train("--seeds", "3") == 0
-    for seed in (0, 1, 2):
-        rewrite(Path(f"logs/lenet-seed{seed}.json"), lambda summary, seed=seed: summary.update(
-            code=f"{seed}", probe=1.5 * (1 + 0.8e-5 * (seed - 1 if seed else 0))))
-    rewrite(Path("logs/lenet-seed0.json"), lambda summary: summary.update(probe=1.5 * (1 - 0.8e-5)))
-    with pytest.raises(RunError, match=r"lenet-seed2 and lenet-seed0 differ in the code"):
-        read_series("lenet")
-
-
-def test_what_does_nothing_does_not_count(train, monkeypatch, capsys):
+def test_bounds_of_the_distortion_do_not_count_without_it(train, monkeypatch, capsys):
     assert train() == 0
     files = read_files()
-    edit(monkeypatch, rotation=30.0, thickening=0.5)  # without augmentation
-    assert train() == 0
-    edit(monkeypatch, net=type("MyLeNet", (main.nets.LeNet5,), {}))  # renamed, and nothing else
+    edit(monkeypatch, rotation=30.0, thickening=0.5)
     assert train() == 0
     assert read_files() == files
     edit(monkeypatch, rotation=30.0, augment=True)
@@ -346,16 +357,39 @@ def test_what_does_nothing_does_not_count(train, monkeypatch, capsys):
     assert len(read_names()) == 2
 
 
-def test_a_net_of_the_same_settings_is_another_run_though_the_code_is_the_same():
-    one, other = ({"recipe": {"net": net, "epochs": 20}, "data": {}, "evaluated_on": "test",
-                   "code": "same", "probe": probe} for net, probe in (("A", 1.5), ("B", 1.7)))
+def make_log(**recipe):
+    return {"recipe": {"net": "A", "augment": False, **recipe}, "data": {}, "evaluated_on": "test",
+            "code": {"main.train": "1", "model.A": "1"}}
+
+
+def test_the_code_that_two_runs_share_is_compared_where_their_settings_differ():
+    one, other = make_log(), make_log(net="B")
+    other["code"] = {"main.train": "1", "model.B": "2"}
     assert find_differences(one, other) == {"net": ("A", "B")}
+    other["code"]["main.train"] = "2"
+    found = find_differences(one, other)
+    assert describe_differences(found) == "net (A and B) and in the code"
+    other = make_log()
+    del other["code"]["model.A"]  # of equal settings, all counts
+    assert find_differences(one, other).keys() == {"code"}
 
 
-def test_probes_tell_logs_without_a_digest_apart():
-    one, other = ({"recipe": {}, "data": {}, "evaluated_on": "test", "probe": probe}
-                  for probe in (1.5, 1.7))
-    assert find_differences(one, other) == {"probe": (1.5, 1.7)}
+def test_numbers_of_images_and_parameters_count_once_they_are_known():
+    one = {**make_log(), "images": 60_000, "parameters": 61_706}
+    assert find_differences(one, make_log()) == {}  # ours has not begun yet
+    assert find_differences(make_log(), one) == {
+        "images": ("unknown", 60_000), "parameters": ("unknown", 61_706)}
+    assert describe_differences(find_differences({**one, "images": 800}, one)) == (
+        "images (800 and 60,000)")
+
+
+@pytest.mark.parametrize(("one", "other", "words"), [
+    ({"main.train": "1"}, {"main.train": "2"}, "train in main.py has changed"),
+    ({"a.b.C": "1", "main.x": "1"}, {"a.b.C": "2"}, "C in a/b.py and x in main.py have changed"),
+    ({}, {f"m.{name}": "1" for name in "abcde"}, "a in m.py, b in m.py, c in m.py and 2 more have "
+     "changed")])
+def test_what_has_changed_in_the_code_is_named(one, other, words):
+    assert describe_code(one, other) == words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -386,7 +420,6 @@ def test_restart_is_offered_only_where_it_replaces(train, monkeypatch, capsys, k
     assert train() == 0
     if kind == "a field was removed":
         monkeypatch.setitem(main.RECIPES, "lenet", recipe)
-        edit_code(monkeypatch, 1.7)
     else:
         edit(monkeypatch, schedule="cos/1/2")
         assert train() == 0
@@ -404,10 +437,10 @@ def test_restart_is_offered_only_where_it_replaces(train, monkeypatch, capsys, k
 def test_differences_are_told_in_words():
     found = {"lr": (0.05, 0.1), "weight_decay": (0.0, 1.0), "augment": (True, False),
              "dropout": (None, 0.1), "evaluated_on": ("test", "validation"),
-             "train": ({"size": 60_000}, {"size": 6}), "test": ({}, None), "probe": (0.1, 0.2)}
+             "train": ({"size": 60_000}, {"size": 6}), "test": ({}, None), "code": ({}, {})}
     assert describe_differences(found) == (
         "lr (0.05 and 0.1), weight decay (0 and 1), augment (yes and no), dropout (none and 0.1), "
-        "evaluated on (test and validation), the training images, the test images, the code")
+        "evaluated on (test and validation), the training images, the test images and in the code")
 
 
 def test_longer_training_says_that_it_continues_nothing(train, monkeypatch, capsys):
@@ -429,20 +462,55 @@ def test_a_folder_is_named_by_its_parent_where_its_own_name_says_nothing(folder,
     assert names.name_folder(dataset.DATA_DIR) == ""
 
 
-def test_field_that_was_removed_counts_where_the_code_does_not_do_as_it_said(
-        train, monkeypatch, capsys):
+def test_a_new_field_and_a_removed_one_count(train, monkeypatch, capsys):
+    recipe = main.RECIPES["lenet"]
     assert train() == 0
-    path = Path("logs/lenet-seed0.json")
-    rewrite(path, lambda summary: summary["recipe"].update(smoothing=0.1))
-    assert train() == 0  # the probe says: the code does the same without
-    rewrite(path, lambda summary: summary.pop("probe"))
+    files = read_files()
+    monkeypatch.setitem(main.RECIPES, "lenet", WithSchedule(**vars(recipe)))
+    assert train() == 0
+    assert read_names() == {"lenet-seed0", "lenet-schedulecos_1_2-seed0"}
+    assert files.items() <= read_files().items()
+    for path in Path().glob("*/lenet-seed0.*"):
+        path.unlink()
+    for path in Path().glob("*/lenet-schedule*"):
+        path.rename(path.with_name(path.name.replace("-schedulecos_1_2", "")))
+    monkeypatch.setitem(main.RECIPES, "lenet", recipe)
     capsys.readouterr()
     assert train() == 1
-    assert "was trained with other settings: smoothing (0.1 and none)" in capsys.readouterr().err
+    assert ("lenet-seed0 was trained with other settings: schedule (cos:1/2 and unknown); --name "
+            "WORD keeps both\n") in capsys.readouterr().err
+
+
+def test_restart_replaces_no_checkpoint_of_other_settings(train, monkeypatch, capsys):
+    """Which lies there because the log folder is another one."""
+    assert train("--log-dir", "other") == 0
+    for path in Path("checkpoints").iterdir():
+        path.unlink()
+    edit(monkeypatch, lr=0.05)
+    assert train() == 0
+    files = read_files()
+    edit(monkeypatch, lr=0.1)
+    capsys.readouterr()
+    assert train("--log-dir", "other", "--restart") == 1
+    assert capsys.readouterr().err == (
+        "main.py: checkpoints/lenet-seed0.pt was trained with other settings: lr (0.05 and 0.1); "
+        "--name WORD keeps both\n")
+    assert read_files() == files
+
+
+@pytest.mark.parametrize("changed", ["images", "parameters"])
+def test_runs_of_other_numbers_of_images_or_parameters_do_not_join(train, capsys, changed):
+    assert train() == 0
+    rewrite(Path("logs/lenet-seed0.json"), lambda log: log.update({changed: 7}))
+    capsys.readouterr()
+    assert train("--seed", "1", "--same-code") == 1
+    assert re.fullmatch(rf"main.py: lenet-seed0 was trained with other settings: {changed} "
+                        r"\(7 and [\d,]+\); --name WORD keeps both\n", capsys.readouterr().err)
+    assert read_names() == {"lenet-seed0"}
 
 
 def test_the_reports_runs_count_as_they_are(monkeypatch, tmp_path):
-    """Logs that were made before names, probes and some fields were as now."""
+    """By their digests, which are those of the code as it stands."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run.Run, "begin", raise_interrupt)
     report = str(Path(main.__file__).parent / "logs/report")
@@ -460,11 +528,7 @@ def test_a_start_reads_one_log_of_each_other_series(train, monkeypatch):
             log["seed"], log["recipe"]["lr"] = seed, lr
             Path(f"logs/{series}-seed{seed}.json").write_text(json.dumps(log))
     read = []
-    monkeypatch.setattr(names, "read_log",
-                        lambda path, defaults: read.append(path.stem) or read_log(path, defaults))
-    args, recipe, changed = options.parse(["--seed", "3"], main.__doc__, main.RECIPES)
-    identity = {**read_log(Path("logs/lenet-seed0.json"), {}), "recipe": as_dict(recipe)}
-    found = names.find_runs(args, identity, changed, main.DEFAULTS, lambda: 1.5)
-    assert [run.name for run in found] == ["lenet-seed3"]
+    monkeypatch.setattr(names, "read_log", lambda path: read.append(path.stem) or read_log(path))
+    assert train("--seed", "4") == 0
     assert read == [*(f"lenet-seed{seed}" for seed in range(4)), "lenet-lr0.2-seed0",
                     *(f"lenet-x-seed{seed}" for seed in range(4))]

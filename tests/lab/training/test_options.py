@@ -120,7 +120,6 @@ def test_the_comment_of_a_field_that_is_declared_again_is_the_later_one(monkeypa
 def test_a_run_is_named_by_a_field_of_ones_own(smoothed, small_idx, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     use_as_bundled(monkeypatch, small_idx)
-    monkeypatch.setattr(main, "probe", lambda *_: 1.5)
     assert main.main(["--device", "cpu", "--model", "mine", "--smoothing", "0.1", "--soft",
                       "--patience", "3"]) == 0
     log = json.loads(Path("logs/mine-smoothing0.1-soft-patience3-seed0.json").read_text())
