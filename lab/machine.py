@@ -1,6 +1,7 @@
 """The machine that a script runs on: its devices, and what a log says of it."""
 
 import argparse
+import os
 import platform
 import re
 from pathlib import Path
@@ -46,6 +47,15 @@ def environment(device):
         "cpu": f"{names[0] if names else platform.processor()} ({instructions})",
         "threads": torch.get_num_threads(),
     }
+
+
+def is_busy():
+    """Whether others want this machine's cores, too: more than these threads alone account for.
+
+    Threads that wait for each other then take many times as long as one.
+    """
+    return torch.get_num_threads() > 1 and hasattr(os, "getloadavg") and (  # Windows has none
+        os.getloadavg()[0] > 1.5 * os.cpu_count())
 
 
 def emulates_bf16(device):

@@ -3,6 +3,7 @@
     python -m pytest tests/test_notebook.py
 """
 
+import shutil
 import sys
 
 import nbclient
@@ -24,18 +25,42 @@ def run_cells(cells, folder):
             for name, cell in zip(cells, notebook.cells, strict=True)}
 
 
+EDIT = """from pathlib import Path
+def edit(name, old, new):
+    path = Path({folder!r}, name)
+    path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+edit("model.py", "400, 120)", "400, 121)")
+edit("model.py", "120, 84)", "121, 84)")
+"""
+TINY = """edit("main.py", 'RECIPES = {', 'RECIPES = {"tiny": Recipe(nets.Tiny, epochs=1),')
+edit("model.py", "class CustomMLP", "class Tiny(nn.Sequential):\\n    image_size = 28\\n\\n"
+     "    def __init__(self):\\n        super().__init__(nn.Flatten(), nn.Linear(784, 10))\\n\\n\\n"
+     "class CustomMLP")
+"""
+
+
 def test_the_scripts_in_a_notebook(small_idx, tmp_path):
     """One test, since a kernel and its torch take seconds to start."""
+    house = tmp_path / "house"
+    for name in ("lab", "readers"):
+        shutil.copytree(ROOT / name, house / name)
+    for path in ROOT.glob("*.py"):
+        shutil.copy(path, house)
     python, data = f'"{sys.executable}"', f'--data-dir "{small_idx}"'
     figure = f"img/lenet-epochs1-{small_idx.name}_loss_plot.png"
     outputs = run_cells({
         "signals": SIGNALS,
-        "main": f'%run "{ROOT}/main.py" --epochs 1 {data}',
+        "main": f'%run "{house}/main.py" --epochs 1 {data}',
         "plot": f'%run "{ROOT}/plot.py" {data}',
         "backend": "import matplotlib; print(matplotlib.get_backend())",
         "report": f'%run "{ROOT}/report.py"',
         "dataset": f'%run "{ROOT}/dataset.py" "{small_idx}"',
         "model": f'%run "{ROOT}/model.py"',
+        "edit": EDIT.format(folder=str(house)),
+        "edited": f'%run "{house}/main.py" --epochs 1 {data}',
+        "edited, named": f'%run "{house}/main.py" --epochs 1 --name wider {data}',
+        "new class": TINY,
+        "new net": f'%run "{house}/main.py" --model tiny {data}',
         "signals after": SIGNALS,
         "failed": f'%run "{ROOT}/main.py" --epochs 0',
         "!main": f'!{python} "{ROOT}/main.py" --epochs 2 {data}',
@@ -47,10 +72,13 @@ def test_the_scripts_in_a_notebook(small_idx, tmp_path):
     for cell, words in {"main": "finished, test accuracy", "plot": "model_comparison.png",
                         "report": "of 200", "dataset": "train: 600 images", "!main": "-epochs2-",
                         "!plot": "model_comparison.png", "model": "61,706",
+                        "edited, named": "62,191 parameters", "new net": "7,850 parameters",
                         "shown": "image/png"}.items():
         text, errors = outputs[cell]
         assert words in text, cell
         assert not errors, cell
+    # What runs is what the files say by now, and it does not pass for what they said before.
+    assert "was trained by other code (LeNet5 in model.py has changed)" in outputs["edited"][0]
     # A fault is one line there too. The notebook shows SystemExit without a traceback.
     text, errors = outputs["failed"]
     assert "main.py: error: --epochs 0: must be a whole number of at least 1" in text

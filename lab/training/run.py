@@ -45,6 +45,7 @@ class Run:
     complete: bool = False  # whether its loop has ended
     guess: float = 0.0  # the accuracy of who always says the commonest label
     held: bool = False  # whether another program keeps the log from being written
+    slowed: bool = False  # whether it was said that the machine is busy
     fault: RunError | None = None  # why it could not be trained
 
     def __post_init__(self):
@@ -214,6 +215,10 @@ class Run:
             outdated = (self.json, self.csv)  # of the run that a restart replaces
         self.save(outdated)
         self.update_log()
+        if machine.is_busy() and not self.slowed:
+            print(f"{self.name}: other programs keep this machine busy; OMP_NUM_THREADS=1 may be "
+                  "several times as fast")
+            self.slowed = True
 
     def finish(self):
         """Marks the run as complete: its loop has ended. Says what has come of it."""
