@@ -2,9 +2,6 @@
 
 import torch
 
-from dataset import CLASSES
-from lab.files import RunError
-
 BINS = 15  # of probability, as in Guo et al. 2017
 
 
@@ -26,18 +23,3 @@ def examine(logits, labels):
     return {"errors": [list(error) for error in errors], "calibration": [
         bins.bincount(column.double(), BINS).tolist()
         for column in (torch.ones_like(probabilities), right, probabilities)]}
-
-
-@torch.no_grad()
-def check_net(net):
-    """Raises RunError if `net`, in evaluation mode, answers an image with other than ten logits.
-
-    A net with more would train, and one that merges a batch of one into its image would too; but
-    neither could read a picture afterwards.
-    """
-    weights = next(net.parameters())
-    answer = net.eval()(weights.new_zeros(1, 1, net.image_size, net.image_size))
-    returned = tuple(answer.shape) if hasattr(answer, "shape") else type(answer).__name__
-    if returned != (1, CLASSES):
-        raise RunError(f"{type(net).__name__} returns {returned} for one image; "
-                       f"logits of the shape (1, {CLASSES}) are needed")
