@@ -119,7 +119,8 @@ STEPS = {"linear": LinearLeNet1998, "dense": DenseLeNet1998, "max": MaxLeNet1998
 def make_net(net, dropout):
     """A net of a class of this file. dropout: a probability, or None for a class without it."""
     made = net() if dropout is None else net(dropout)
-    return made.to(memory_format=getattr(net, "memory_format", torch.preserve_format))
+    layout = getattr(net, "memory_format", None)
+    return made.to(memory_format=layout) if layout else made
 
 
 def parameter_table(model):

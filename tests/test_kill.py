@@ -55,6 +55,8 @@ def execute(run_script, tmp_path, few_idx):
 
 def hook(moment, count, signum):
     """Makes this process send itself `signum` when it comes to `moment` the `count`-th time."""
+    import lab.training.check
+    lab.training.check.check_net = lambda *_: []  # which trains and evaluates a step, too
     comings = 0
 
     def reach(name):

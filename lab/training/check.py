@@ -3,6 +3,8 @@
 PyTorch lets many a fault pass: the net trains well, and then misreads every picture.
 """
 
+from lab.start import ROOT, is_ours
+
 import traceback
 from pathlib import Path
 
@@ -15,8 +17,6 @@ import model as nets
 from dataset import CLASSES
 from lab.files import RunError
 
-ROOT = Path(__file__).parents[2]
-LIBRARIES = Path(torch.__file__).parents[1], Path(traceback.__file__).parent
 # Of the largest logit. Batches of another size are summed in another order, which moved the logits
 # of a dozen nets by up to 6e-7. Faults moved them by 9e-4 (pixels scaled over the batch) and more.
 TOLERANCE = 1e-4
@@ -32,7 +32,7 @@ def describe_fault(error):
     fault = f"{type(error).__name__}: {words}" if words else type(error).__name__
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
-        if path != Path(__file__) and not any(map(path.is_relative_to, LIBRARIES)):
+        if path != Path(__file__) and is_ours(path):
             place = next((path.relative_to(folder) for folder in (ROOT, Path.cwd())
                           if path.is_relative_to(folder)), path.name)
             return f"{fault} ({place}, line {frame.lineno})"
@@ -65,7 +65,7 @@ def check_net(kind, dropout, images, last_batch):
 
 
 def make(kind, dropout):
-    """A net, in the layout that main.py trains it in."""
+    """A net that can be trained. Raises RunError."""
     try:
         net = nets.make_net(kind, dropout)
     except Exception as error:
@@ -77,7 +77,7 @@ def make(kind, dropout):
                            "batch; write its sizes out")
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise RunError("has no parameters to train; keep layers in nn.ModuleList, not in a list")
-    return net.to(memory_format=torch.channels_last)  # in which x.view(...) may fail
+    return net
 
 
 def ask(net, images):
