@@ -1,11 +1,12 @@
 """Reads MNIST from a folder, in whichever form it is there. Each form has a module:
 
     idx.py      the four original files, EMNIST's and QMNIST's, also as torchvision leaves them
-    folders.py  train/ and test/ of pictures, a folder for each class, or as pngs.py has them
-    pngs.py     pictures named `{index}_{label}.png`
-    tar.py      `train.tar` and `test.tar`, or `.tar.gz`, of such pictures
+    folders.py  train/ and test/ of pictures
+    tar.py      `train.tar` and `test.tar` of pictures, also packed
     table.py    CSV: a label and 784 pixels a row
-    npz.py      Keras's `mnist.npz`
+    npz.py      Keras's `mnist.npz`, and the four files of KMNIST
+
+    pngs.py     pictures in class folders, or named `{index}_{label}.png`
     refused.py  what is not read, and why
     common.py   what all forms share
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from readers import folders, idx, npz, table, tar
-from readers.common import DataError
+from readers.common import MAX_IMAGES, DataError, refuse_several
 from readers.refused import explain_refusal
 
 FORMS = (idx, folders, tar, table, npz)
@@ -33,11 +34,11 @@ def read_split(data_dir, split):
     found = [form for form in FORMS if form.lies_in(data_dir)]
     if not found:
         raise explain_refusal(data_dir, [line for form in FORMS for line in form.EXPECTED])
-    if len(found) > 1:  # which of them is meant?
-        raise DataError(f"{data_dir}: has {' and '.join(form.FORM for form in found)}; move all "
-                        "but one of these to another folder")
+    refuse_several(data_dir, [form.FORM for form in found])
     images, labels, path = found[0].read(data_dir, split)
+    if not 0 < len(images) <= MAX_IMAGES:
+        raise DataError(f"{path}: {len(images):,} images, expected 1 to {MAX_IMAGES:,}")
     if len(images) > 1 and (images[1:] == images[:-1]).all():
         raise DataError(f"{path}: all {len(images):,} images are alike")
-    images = torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1)
+    images = torch.from_numpy(images.copy()).unsqueeze(1)  # torch wants to write
     return images, torch.from_numpy(labels.astype(np.int64))

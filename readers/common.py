@@ -1,8 +1,9 @@
-"""What all forms share: the size of MNIST's images, limits, clutter, opening a file, the errors."""
+"""What all forms share: MNIST's sizes, limits, clutter, finding and opening a file, the errors."""
 
 import contextlib
-import gzip
-import zlib
+import importlib
+import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ DATA_DIR = Path(__file__).parents[1] / "data"  # the MNIST that comes with the r
 SIDE = 28  # pixels along the edge of a stored image
 CLASSES = 10  # the digits 0 to 9
 MAX_IMAGES = 1_000_000  # in one split; MNIST has 60,000. With more than this, a file is broken
-MAX_PICTURE_BYTES = 1_000_000  # a 28x28 PNG has about 300
+PACKERS = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\xfd7z": "lzma"}  # by a file's first bytes
 
 
 class DataError(Exception):
@@ -28,7 +29,7 @@ class DataError(Exception):
 
 @contextlib.contextmanager
 def blaming(path, *more):
-    """Turns what the system or an unpacker raises over a file into a DataError that names it.
+    """Turns what the system raises over a file into a DataError that names it.
 
     more: further exceptions that a broken file can lead to.
     """
@@ -36,26 +37,85 @@ def blaming(path, *more):
         yield
     except DataError:
         raise
-    except (OSError, EOFError, zlib.error, *more) as error:
+    except (OSError, *more) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
                         ) from None
 
 
-def open_file(path):
-    """Opens a file to read its bytes; unpacked, if it begins as gzip does, whatever its name is."""
+def measure(path):
+    """The size of a file in bytes. Raises DataError if it is a folder, a pipe or the like."""
+    if not path.is_file():
+        raise DataError(f"{path}: cannot be read: not a regular file")
+    return path.stat().st_size
+
+
+def find_opener(path):
+    """The function that opens a file, whatever its name is: a packer's, or the usual one."""
+    measure(path)  # to open a pipe would wait for its other end
     with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return (gzip.open if packed else open)(path, "rb")
+        return importlib.import_module(PACKERS.get(file.read(3), "io")).open
+
+
+def open_file(path, times=100):
+    """Opens a file to read its bytes; if gzip, bz2 or xz packed it, unpacked in memory.
+
+    times: see `check_unpacked`. Raises DataError if it is too large or damaged, or no regular file.
+    """
+    opener, unpacked = find_opener(path), io.BytesIO()
+    if opener is open:
+        return open(path, "rb")
+    with blaming(path, Exception), opener(path, "rb") as file:  # unpackers raise almost anything
+        while chunk := file.read(2**20):
+            unpacked.write(chunk)
+            check_unpacked(path, unpacked.tell(), times)
+    unpacked.seek(0)
+    return unpacked
+
+
+def check_unpacked(path, size, times=100):
+    """Raises DataError if a file unpacks to `size` bytes, far more than images would.
+
+    MNIST unpacks to 5 times its size, and as a CSV file of two tones packed by bz2 to 72 times.
+    A small file that fills the memory unpacks to 1000 times its size and more. The million bytes
+    are for labels that are sorted.
+    """
+    if size > 1_000_000 + times * measure(path):
+        raise DataError(f"{path}: unpacks to more than {times} times its size, which images hardly "
+                        "do; if it is sound, unpack it first")
+
+
+def list_files(folder, pattern):
+    """The paths in a folder whose names match a pattern, sorted; none if it is no folder."""
+    return sorted(path for path in folder.iterdir()
+                  if pattern.fullmatch(path.name)) if folder.is_dir() else []
+
+
+def choose(paths, pattern, split):
+    """The path of a split. pattern: what the names of all `paths` match; its group is the split."""
+    found = [path for path in paths if pattern.fullmatch(path.name)["split"].lower() == split]
+    if not found:
+        name = re.sub("train|test", split, paths[0].name, flags=re.IGNORECASE)
+        raise missing(paths[0].parent / name, split)
+    refuse_several(found[0].parent, [path.name for path in found])
+    return enter(found[0])
+
+
+def refuse_several(folder, names):
+    """Raises DataError if a folder has several of what there should be one of."""
+    if len(names) > 1:
+        raise DataError(f"{folder}: has {' and '.join(names)}; move all but one of these to "
+                        "another folder")
 
 
 def enter(path):
-    """The file in a folder of its own name, as Kaggle's archives unpack; else the path itself."""
-    return path / path.name if (path / path.name).is_file() else path
+    """What lies in a folder of its own name, as archives unpack; else the path itself."""
+    return path / path.name if (path / path.name).exists() else path
 
 
 def is_clutter(name):
     """Tells whether a system makes a file of this name on its own. Hidden files count as such."""
-    return name.startswith(".") or name.lower() in ("thumbs.db", "desktop.ini")
+    return name.startswith(".") or name.lower().endswith(
+        ("thumbs.db", "desktop.ini", "__macosx", ":zone.identifier"))
 
 
 def missing(path, split, *others):
@@ -65,8 +125,10 @@ def missing(path, split, *others):
                      f"{words}")
 
 
-def check_labels(labels, path, hint=""):
-    """Raises DataError if one of `labels`, an array (N,), is no digit."""
+def check_labels(labels, images, path, hint=""):
+    """Raises DataError if `labels`, an array (N,), are not as many as `images`, or not digits."""
+    if len(labels) != len(images):
+        raise DataError(f"{path}: {len(labels)} labels for {len(images)} images")
     wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
     if len(wrong):
         raise DataError(f"{path}: label {labels[wrong[0]]} at position {wrong[0]}{hint}")

@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from readers.common import MAX_IMAGES, SIDE, DataError, blaming, check_labels, missing, open_file
+from readers.common import SIDE, DataError, blaming, check_labels, missing, open_file
 
 FORM = "IDX files"
 EXPECTED = ("train-images-idx3-ubyte and its three companions, plain or .gz; or EMNIST's, QMNIST's",
@@ -90,10 +90,9 @@ def read(folder, split):
     images, labels = read_idx(path, "images"), read_idx(labels_path, "labels")
     if labels.ndim > 1:
         labels = labels[:, 0]
-    if len(images) != len(labels):
-        raise DataError(f"{labels_path}: {len(labels)} labels for {len(images)} images")
     emnist = name.startswith("emnist")
-    check_labels(labels, labels_path, "; of EMNIST, only `digits` and `mnist` are digits" * emnist)
+    check_labels(labels, images, labels_path,
+                 "; of EMNIST, only `digits` and `mnist` are digits" * emnist)
     return images.swapaxes(1, 2) if emnist else images, labels, path
 
 
@@ -104,27 +103,20 @@ def read_idx(path, kind):
     read, or if its header or its length are not what MNIST has.
     """
     with blaming(path), open_file(path) as file:
-        header = file.read(4)
-        no_idx = DataError(f"{path}: not an IDX file (its first bytes: {header.hex(' ')})")
-        if header[:2] != b"\0\0" or len(header) < 4:
-            raise no_idx
-        layout = element, dimensions = tuple(header[2:])
-        if layout not in LAYOUTS[kind]:
-            raise DataError(f"{path}: IDX type {element:#04x} with {dimensions} dimension(s), "
-                            f"expected 0x08 (unsigned byte) with {3 if kind == 'images' else 1}")
-        sizes = file.read(4 * dimensions)
-        if len(sizes) < 4 * dimensions:
-            raise no_idx
-        shape = [int.from_bytes(sizes[i : i + 4], "big") for i in range(0, len(sizes), 4)]
-        if shape[1:] != LAYOUTS[kind][layout]:
-            found, expected = ("x".join(map(str, side)) for side in (
-                shape[1:], LAYOUTS[kind][layout]))
-            raise DataError(f"{path}: {kind} of {found}, expected {expected}")
-        if not 0 < shape[0] <= MAX_IMAGES:
-            raise DataError(f"{path}: announces {shape[0]} items, expected 1 to {MAX_IMAGES}")
-        size = math.prod(shape) * TYPES[element].itemsize
-        body = file.read(size + 1)  # one byte more, to notice a file that is too long
-    if len(body) != size:
-        length = "more" if len(body) > size else f"only {len(body):,}"
-        raise DataError(f"{path}: announces {size:,} bytes of data, holds {length}")
-    return np.frombuffer(bytearray(body), TYPES[element]).reshape(shape)
+        content = file.read()
+    if content[:2] != b"\0\0" or len(content) < 4 or len(content) < 4 + 4 * content[3]:
+        raise DataError(f"{path}: not an IDX file (its first bytes: {content[:4].hex(' ')})")
+    layout = element, dimensions = tuple(content[2:4])
+    if layout not in LAYOUTS[kind]:
+        raise DataError(f"{path}: IDX type {element:#04x} with {dimensions} dimension(s), "
+                        f"expected 0x08 (unsigned byte) with {3 if kind == 'images' else 1}")
+    start = 4 + 4 * dimensions
+    shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
+    if shape[1:] != LAYOUTS[kind][layout]:
+        found, expected = ("x".join(map(str, side)) for side in (
+            shape[1:], LAYOUTS[kind][layout]))
+        raise DataError(f"{path}: {kind} of {found}, expected {expected}")
+    size, held = math.prod(shape) * TYPES[element].itemsize, len(content) - start
+    if held != size:
+        raise DataError(f"{path}: announces {size:,} bytes of data, holds {held:,}")
+    return np.frombuffer(content, TYPES[element], offset=start).reshape(shape)

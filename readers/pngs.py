@@ -1,10 +1,13 @@
-"""Pictures, one file for each image, whose name holds the label: `{index}_{label}.png`.
+"""Pictures, one file for each image: in class folders, or with the label in the name.
 
-The images come out in the order of their indices, which need not begin at 0 or be complete.
-`{label}_{index}.png` is read too, where the numbers leave no doubt. PNG, JPEG and BMP are told
-apart by their content. Colours become grey. Transparent images are laid over black, which is
-MNIST's background, or over white if that gives more contrast. So white ink and black ink both stay
-visible.
+Class folders are called as the label. Their images come out in the order of torchvision's
+ImageFolder: by class, then by name. Elsewhere a name is `{index}_{label}.png`. Such images come out
+in the order of their indices, which need not begin at 0 or be complete. `{label}_{index}.png` is
+read too, where the numbers leave no doubt.
+
+PNG, JPEG and BMP are told apart by their content. Colours become grey. Transparent images are laid
+over black, which is MNIST's background, or over white if that gives more contrast. So white ink and
+black ink both stay visible.
 """
 
 import io
@@ -12,70 +15,77 @@ import re
 
 import numpy as np
 
-from readers.common import CLASSES, MAX_IMAGES, MAX_PICTURE_BYTES, SIDE, DataError
+from readers.common import CLASSES, SIDE, DataError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 KINDS = ("PNG", "JPEG", "BMP")
+MAX_PICTURE_BYTES = 1_000_000  # a 28x28 PNG has about 300
+LABELS = [str(label) for label in range(CLASSES)]  # what class folders are called
+NAME = re.compile(r"(\d{1,18})_(\d{1,18})\.\w+", re.ASCII)
 
 
-def read_named(members, source):
-    """Reads pictures from a folder or an archive, whose path is `source`.
+def read_pictures(members):
+    """Reads the pictures of a folder or an archive.
 
-    `members` yields a tuple for each file: its name, its place for an error message, its size in
-    bytes, and a function that returns its content.
-    Returns images uint8 (N, 28, 28) and labels (N,), in the order of the indices.
-    Raises DataError if a name or a file is not as expected, or if there are no files.
+    `members` yields a tuple for each file: its class folder, "" if it is in none; its name; its
+    place for an error message; its size in bytes; and a function that returns its content.
+    Returns images uint8 (N, 28, 28) and labels (N,), in the order above.
+    Raises DataError if a name or a file is not as expected.
     """
     found, others = [], []
-    for name, where, size, read in members:
-        numbers = re.fullmatch(r"(\d{1,18})_(\d{1,18})\.\w+", name, re.ASCII)
-        if not numbers or not is_picture(name):  # refused below, with their number
-            others.append(str(where))
+    for folder, name, where, size, read in members:
+        if not name.lower().endswith(ENDINGS) or not (folder or NAME.fullmatch(name)):
+            others.append(str(where))  # refused below, with their number
             continue
-        if len(found) == MAX_IMAGES:
-            raise DataError(f"{source}: more than {MAX_IMAGES} images")
-        found.append((int(numbers[1]), int(numbers[2]), where, read_picture(read, size, where)))
+        if folder not in ("", *LABELS):
+            raise DataError(f"{where}: its folder's name is no digit; a class folder is called 0 "
+                            f"to {CLASSES - 1}")
+        found.append((folder, name, where, read_picture(read, size, where)))
     if others:
-        raise DataError(f"{min(others)}: not named {{index}}_{{label}}.png (such files: "
-                        f"{len(others):,}); rename, convert or remove them")
-    pixels, labels = {}, {}
+        raise DataError(f"{min(others)}: neither a picture ({', '.join(ENDINGS)}) in a class "
+                        f"folder nor named {{index}}_{{label}}.png (such files: {len(others):,}); "
+                        "rename, convert or remove them")
+    loose = [where for folder, _, where, _ in found if not folder]
+    if 0 < len(loose) < len(found):
+        raise DataError(f"{loose[0]}: beside class folders; expected either them or such pictures")
+    if not loose:
+        found.sort(key=lambda picture: picture[:2])
+        labels = [int(folder) for folder, *_ in found]
+    else:
+        found, labels = order_by_index(found)
+    pixels = b"".join(picture for *_, picture in found)
+    return np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE), np.array(labels)
+
+
+def order_by_index(found):
+    """Sorts pictures by the index in their names; returns them and their labels.
+
+    found: [(folder, name, place, pixels), ...]. Raises DataError if a label is no digit, or if two
+    pictures have the same index.
+    """
+    numbers = [[int(number) for number in NAME.fullmatch(name).groups()] for _, name, *_ in found]
     form = "{index}_{label}"
-    if label_comes_first(found):
-        form = "{label}_{index}"
-        found = [(index, label, where, picture) for label, index, where, picture in found]
-    for index, label, where, picture in found:
+    if label_comes_first(numbers):
+        form, numbers = "{label}_{index}", [pair[::-1] for pair in numbers]
+    pictures = {}
+    for (index, label), picture in zip(numbers, found, strict=True):
         if label >= CLASSES:
-            raise DataError(f"{where}: label {label}, expected 0 to {CLASSES - 1} (names are read "
-                            f"as {form})")
-        if index in pixels:
-            raise DataError(f"{where}: a second image with index {index} (names are read as "
+            raise DataError(f"{picture[2]}: label {label}, expected 0 to {CLASSES - 1} (names are "
+                            f"read as {form})")
+        if index in pictures:
+            raise DataError(f"{picture[2]}: a second image with index {index} (names are read as "
                             f"{form})")
-        pixels[index], labels[index] = picture, label
-    order = sorted(pixels)
-    return pack([pixels[index] for index in order], [labels[index] for index in order], source)
+        pictures[index] = picture, label
+    return zip(*(pictures[index] for index in sorted(pictures)), strict=True)
 
 
-def label_comes_first(found):
+def label_comes_first(numbers):
     """Tells whether names can only be `{label}_{index}`: as indices, their first numbers repeat.
 
-    And as labels their second numbers are too high. found: [(first, second, ...), ...].
+    And as labels their second numbers are too high. numbers: [(first, second), ...].
     """
-    firsts = [first for first, *_ in found]
-    return (max(firsts, default=0) < CLASSES and len(set(firsts)) < len(firsts)
-            and max(second for _, second, *_ in found) >= CLASSES)
-
-
-def is_picture(name):
-    """Tells whether a file of this name counts as a picture."""
-    return name.lower().endswith(ENDINGS)
-
-
-def pack(pixels, labels, source):
-    """Joins pictures, bytes each, to images uint8 (N, 28, 28), with their labels (N,)."""
-    if not pixels:
-        raise DataError(f"{source}: no pictures in it")
-    images = np.frombuffer(bytearray(b"".join(pixels)), np.uint8)
-    return images.reshape(-1, SIDE, SIDE), np.array(labels)
+    firsts, seconds = zip(*numbers, strict=True)
+    return max(firsts) < CLASSES <= max(seconds) and len(set(firsts)) < len(firsts)
 
 
 def read_picture(read, size, where):
@@ -84,7 +94,7 @@ def read_picture(read, size, where):
     read: returns the content, `size` bytes. where: its place for an error message.
     Raises DataError if the picture is broken, or has another size.
     """
-    from PIL import Image  # here, because every start would pay for it, and few need it
+    from PIL import Image  # here: every start would pay for it, and few need it
 
     if size > MAX_PICTURE_BYTES:
         raise DataError(f"{where}: {size:,} bytes, too large for a digit")

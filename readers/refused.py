@@ -2,9 +2,8 @@
 
 import contextlib
 import re
-import zlib
 
-from readers.common import DATA_DIR, DataError, open_file
+from readers.common import DATA_DIR, DataError, find_opener
 
 
 def explain_refusal(folder, expected):
@@ -14,10 +13,8 @@ def explain_refusal(folder, expected):
                          f"{folder}: no such folder (--data-dir {DATA_DIR} works)")
     for path in sorted(folder.iterdir()):
         head = b""
-        with contextlib.suppress(OSError, EOFError, zlib.error):
-            if path.is_file():
-                with open_file(path) as file:
-                    head = file.read(4)
+        with contextlib.suppress(Exception), find_opener(path)(path, "rb") as file:
+            head = file.read(4)
         if head == b"PAR1":
             return DataError(
                 f"{path}: Parquet is not read; save its pictures as PNGs: of each row that "

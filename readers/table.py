@@ -17,29 +17,23 @@ from readers.common import (
     DataError,
     blaming,
     check_labels,
-    enter,
-    missing,
+    choose,
+    list_files,
     open_file,
 )
 
 FORM = "CSV files"
 EXPECTED = ("train.csv and test.csv, or mnist_train.csv, ...: a label and 784 pixels a row",)
-NAME = re.compile(r"(|mnist_|fashion-mnist_)(train|test)\.csv(\.gz)?")
+NAME = re.compile(r"(|mnist_|fashion-mnist_)(?P<split>train|test)\.csv(\.gz)?")
 LABELS = {"label", "labels", "class", "target", "y"}
 PIXELS = SIDE * SIDE
+EXPECTED_ROW = f"expected a label and {PIXELS} pixels, whole numbers from 0 to 255"
 MAX_LINE = 2**14  # characters; a row of MNIST has 3,140 at most, a header twice that
-BLOCK = 1000  # rows parsed at once
 
 
 def lies_in(folder):
     """Tells whether there are such files."""
-    return bool(list_files(folder))
-
-
-def list_files(folder):
-    """The files, sorted."""
-    return sorted(path for path in folder.iterdir()
-                  if NAME.fullmatch(path.name)) if folder.is_dir() else []
+    return bool(list_files(folder, NAME))
 
 
 def read(folder, split):
@@ -47,94 +41,51 @@ def read(folder, split):
 
     Raises DataError if it is missing, or if a row is not as expected.
     """
-    paths = [path for path in list_files(folder) if NAME.fullmatch(path.name)[2] == split]
-    if not paths:
-        name = list_files(folder)[0].name
-        raise missing(folder / re.sub("train|test", split, name), split)
-    if len(paths) > 1:
-        raise DataError(f"{folder}: has {' and '.join(path.name for path in paths)}; move all but "
-                        "one of these to another folder")
-    path = enter(paths[0])
-    return *read_table(path), path
-
-
-def read_table(path):
-    """Reads a CSV file: images uint8 (N, 28, 28) and labels (N,). Raises DataError."""
-    blocks, count = [], 0
+    path = choose(list_files(folder, NAME), NAME, split)
     with (blaming(path), open_file(path) as file,
           io.TextIOWrapper(file, "utf-8-sig", errors="replace") as text):
-        lines = _number_lines(text, path)
-        first = next(lines, None)
-        if not first:
-            raise DataError(f"{path}: is empty")
-        names = _split(first[1])
-        if len(names) == PIXELS:
-            raise DataError(f"{path}: {PIXELS} columns, so it has no labels, as Kaggle's test.csv; "
-                            "--validate needs only train.csv and measures on a sixth of it")
-        if len(names) != PIXELS + 1:
-            raise DataError(f"{path}: {_describe(first[0], names)}")
-        has_header = any(re.search(r"[^\W\d_]", name) for name in (names[0], names[-1]))
-        label_last = has_header and names[0] not in LABELS
-        if label_last and names[-1] not in LABELS:
-            raise DataError(f"{path}: its header calls neither the first nor the last column label")
-        lines = lines if has_header else chain([first], lines)
-        while block := list(islice(lines, BLOCK)):
-            count += len(block)
-            if count > MAX_IMAGES:
-                raise DataError(f"{path}: more than {MAX_IMAGES} images")
-            blocks.append(_parse(block, path))
-    if not blocks:
-        raise DataError(f"{path}: a header and nothing else")
-    rows = np.concatenate(blocks)  # uint8 (N, 785)
-    labels, pixels = (rows[:, -1], rows[:, :-1]) if label_last else (rows[:, 0], rows[:, 1:])
-    if count > 1 and not has_header and not labels.any() and rows[:, -1].any():
-        raise DataError(f"{path}: the first column is 0 throughout; if the label is the last "
-                        "column, a header has to say so")
-    check_labels(labels, path)
-    return pixels.reshape(-1, SIDE, SIDE), labels
+        return *read_table(text, path), path
 
 
-def _number_lines(text, path):
-    """Yields (number, line), those that are not blank. Raises DataError where a line is endless."""
+def read_table(text, path):
+    """Reads the text of a CSV file: images uint8 (N, 28, 28) and labels (N,). Raises DataError."""
     number = 0
-    while line := text.readline(MAX_LINE):
-        number += 1
-        if len(line) == MAX_LINE:
-            raise DataError(f"{path}: line {number} is too long for {PIXELS} pixels")
-        if line.strip():
-            yield number, line
 
+    def read_lines():  # those that are not blank; an endless one comes in parts
+        nonlocal number
+        for number, line in enumerate(iter(lambda: text.readline(MAX_LINE), ""), 1):  # noqa: B007
+            if line.strip():
+                yield line
 
-def _split(line):
-    """The values of a row, in lower case, without quotes."""
-    return [value.strip().strip("\"'").lower() for value in line.split(",")]
-
-
-def _describe(number, values):
-    """What is wrong with a line that has another number of values."""
-    return f"line {number} has {len(values)} values, expected a label and {PIXELS} pixels"
-
-
-def _parse(block, path):
-    """Numbered lines as uint8 (N, 785). Raises DataError that names the first wrong line."""
+    lines = read_lines()
+    first = next(lines, "")
+    if "\0" in first:
+        raise DataError(f"{path}: holds zero bytes, as UTF-16 text of Excel does; save it as CSV")
+    names = [name.strip("\"' \n").lower() for name in first.split(",")]
+    if len(names) == PIXELS:
+        raise DataError(f"{path}: {PIXELS} columns, so it has no labels, as Kaggle's test.csv; "
+                        "--validate needs only train.csv and measures on a sixth of it")
+    has_header = any(re.search(r"[^\W\d_]", name) for name in (names[0], names[-1]))
+    if has_header:
+        first = next(lines, "")
+    if not first:
+        raise DataError(f"{path}: no rows in it")
+    if first.count(",") != PIXELS:
+        raise DataError(f"{path}: line {number} has {first.count(',') + 1} values, {EXPECTED_ROW}")
+    label_last = has_header and names[0] not in LABELS
+    if label_last and names[-1] not in LABELS:
+        raise DataError(f"{path}: its header calls neither the first nor the last column label")
     try:
         with warnings.catch_warnings(action="error"):  # NumPy 2.0 cuts 0.5 to 0, and warns
-            rows = np.loadtxt([line for _, line in block], np.uint8, delimiter=",", comments=None,
-                              quotechar='"', ndmin=2)
-    except (ValueError, DeprecationWarning) as error:
-        fault = f"cannot be read: {error}"
-    else:
-        if rows.shape[1] == PIXELS + 1:
-            return rows
-        fault = f"has {rows.shape[1]} columns"
-    for number, line in block:
-        values = _split(line)
-        if len(values) != PIXELS + 1:
-            fault = _describe(number, values)
-            break
-        wrong = [value for value in values if not re.fullmatch(r"\+?0*\d{1,3}", value, re.ASCII)
-                 or int(value) > 255]
-        if wrong:
-            fault = f"line {number} has {wrong[0][:20]!r}, expected a whole number from 0 to 255"
-            break
-    raise DataError(f"{path}: {fault}")
+            rows = np.loadtxt(chain([first], islice(lines, MAX_IMAGES)), np.uint8, delimiter=",",
+                              comments=None, quotechar='"', ndmin=2)  # (N, 785)
+    except ValueError as error:
+        # NumPy's own number of the row counts from 0 or from 1, and leaves out blank lines.
+        fault = str(error).partition(" at row")[0][:100]
+        raise DataError(f"{path}: line {number}: {fault}; {EXPECTED_ROW}") from None
+    labels, pixels = (rows[:, -1], rows[:, :-1]) if label_last else (rows[:, 0], rows[:, 1:])
+    if len(rows) > 1 and not has_header and not labels.any() and rows[:, -1].any():
+        raise DataError(f"{path}: the first column is 0 throughout; if the label is the last "
+                        "column, a header has to say so")
+    check_labels(labels, pixels, path)
+    return pixels.reshape(-1, SIDE, SIDE), labels

@@ -166,12 +166,12 @@ def without_reader():
 
 
 @contextlib.contextmanager
-def filling_no_memory():
-    """Fails if the block takes a mebibyte or more at its peak, as Python counts it."""
+def filling_no_memory(most=2**20):
+    """Fails if the block takes `most` bytes at its peak, as Python counts it."""
     tracemalloc.start()
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] < 2**20, "bytes at the peak"
+        assert tracemalloc.get_traced_memory()[1] < most, "bytes at the peak"
     finally:
         tracemalloc.stop()
 

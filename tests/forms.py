@@ -67,6 +67,20 @@ def npz_files(digits, shape=(-1, 28, 28), kind=np.uint8):
         for split, arrays in digits.items() for letter, array in zip("xy", arrays, strict=True)})}
 
 
+def kmnist_files(digits):
+    """Each array in a file of its own, called as NumPy calls an array without a name."""
+    return {f"kmnist-{split}-{kind}.npz": npz_bytes(arr_0=array)
+            for split, arrays in digits.items()
+            for kind, array in zip(("imgs", "labels"), arrays, strict=True)}
+
+
+def tars(files, ending, mode):
+    """Each split of {path: content} as a tar archive."""
+    return {f"{split}.{ending}": tar_bytes({
+        path: content for path, content in files.items() if path.startswith(split)}, mode)
+        for split in ("train", "test")}
+
+
 def below(folder, files):
     return {f"{folder}/{name}": content for name, content in files.items()}
 
@@ -111,8 +125,10 @@ FORMS = {
     "classes, by content": lambda digits: class_folders(digits, kind="BMP", ending="png"),
     "names": named_pictures,
     "names, label first": lambda digits: named_pictures(digits, "{label}_{index}.png"),
-    "tar": lambda digits: {f"{split}.tar": tar_bytes(named_pictures({split: arrays}))
-                           for split, arrays in digits.items()},
+    "tar": lambda digits: tars(named_pictures(digits), "tar", "w"),
+    "tar.xz": lambda digits: tars(named_pictures(digits), "tar.xz", "w:xz"),
+    "classes, tgz": lambda digits: tars(class_folders(digits), "tgz", "w:gz"),
+    "classes, tar.bz2": lambda digits: tars(class_folders(digits), "tar.bz2", "w:bz2"),
     "csv": csv_files,
     "csv, header": lambda digits: csv_files(digits, "{split}.csv", header=HEADER),
     "csv, label last": lambda digits: csv_files(
@@ -121,6 +137,7 @@ FORMS = {
         name: gzip.compress(content) for name, content in csv_files(digits).items()},
     "csv, unpacked": lambda digits: unpacked(csv_files(digits)),
     "npz": npz_files,
+    "npz, KMNIST": kmnist_files,
     "npz, unpacked": lambda digits: unpacked(npz_files(digits)),
     "npz, channel": lambda digits: npz_files(digits, (-1, 28, 28, 1)),
     "npz, flat ints": lambda digits: npz_files(digits, (-1, 784), np.int64),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import DATA, SPLITS, idx_bytes, png_bytes, tar_bytes, write_files
-from forms import FORMS, class_folders, csv_files, emnist_files, npz_files
+from forms import FORMS, class_folders, csv_files, emnist_files, kmnist_files, npz_files
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -39,6 +39,7 @@ GOOD = {
     "unpacked": FORMS["unpacked"](SIX), "root": FORMS["FashionMNIST"](SIX),
     "emnist": emnist_files(SIX), "qmnist": FORMS["QMNIST"](SIX), "classes": class_folders(SIX),
     "csv": csv_files(SIX), "header": FORMS["csv, header"](SIX), "npz": npz_files(SIX),
+    "kmnist": kmnist_files(SIX),
 }
 
 

@@ -31,16 +31,16 @@ BAD = [
     ("classes", {FIVE: png_of(32, 32)}, f"{FIVE}: 32x32 pixels, expected 28x28"),
     ("classes", {FIVE: bytes(1_000_001)}, f"{FIVE}: 1,000,001 bytes, too large for a digit"),
     ("classes", {FIVE: png_bytes(257 * PICTURES[0].astype(np.uint16))}, f"{FIVE}: 16 bits"),
-    ("classes", {"test/5/notes.txt": b""}, "test/5/notes.txt: not a picture by its name (such fi"),
-    ("classes", {"test/5/more/0.png": PNG}, "test/5/more: not a picture by its name"),
-    ("classes", {"test/10/0.png": PNG}, "test/10: the name is no digit; a class folder is called"),
-    ("classes", {"test/five/0.png": PNG}, "test/five: the name is no digit"),
-    ("classes", {"test/05/0.png": PNG}, "test/05: the name is no digit"),
-    ("classes", {"test/7_5.png": PNG}, "test: has the folder 0 and the file 7_5.png; expected fol"),
+    ("classes", {"test/5/notes.txt": b""}, "test/5/notes.txt: neither a picture (.png,"),
+    ("classes", {"test/5/more/0.png": PNG}, "test/5/more: cannot be read: not a regular fi"),
+    ("classes", {"test/10/0.png": PNG}, "test/10/0.png: its folder's name is no digit; a class"),
+    ("classes", {"test/five/0.png": PNG}, "test/five/0.png: its folder's name is no"),
+    ("classes", {"test/05/0.png": PNG}, "test/05/0.png: its folder's name is no digit"),
+    ("classes", {"test/7_5.png": PNG}, "test/7_5.png: beside class folders; expected either the"),
     ("classes", {"training/5/0.png": PNG}, "has train and training; move all but one of these"),
     ("classes", {"a/notes.txt": b"", "mnist_train.csv": b""}, "folders train/, test/ and CSV file"),
     ("classes", {f"train/{digit}/{i}.png": None for i, digit in enumerate(DIGITS)},
-     "train: no pictures in it"),
+     "train: 0 images, expected 1 to"),
 ]
 
 
@@ -52,7 +52,9 @@ def test_bad_class_folders_end_in_one_line_that_names_the_file(good, changed, wo
 
 def test_clutter_and_fewer_classes_are_fine(tmp_path):
     write_files(tmp_path, class_folders(SIX) | {
-        "train/5/Thumbs.db": b"", "train/.DS_Store": b"", "test/5/._0.png": b"AppleDouble"})
+        "train/5/Thumbs.db": b"", "train/.DS_Store": b"", "test/5/._0.png": b"AppleDouble",
+        "train/__MACOSX/5/0.png": b"", "train/5/__MACOSX/0.png": b"",
+        "train/5/0.png:Zone.Identifier": b"[ZoneTransfer]"})
     (tmp_path / "train" / "7").mkdir()  # without a picture
     order = np.argsort(DIGITS)
     assert_equal(read_both(tmp_path), dict.fromkeys(SIX, (PICTURES[order], DIGITS[order])))

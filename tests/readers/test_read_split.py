@@ -2,7 +2,9 @@
 
 import contextlib
 import gzip
+import os
 import pickle
+import sys
 import tarfile
 from pathlib import Path
 
@@ -71,13 +73,14 @@ def test_a_folder_that_is_none(name, words, tmp_path):
 
 
 def test_a_folder_without_data_lists_the_forms_one_a_line(tmp_path):
+    write_files(tmp_path, {"notes.gz": gzip.compress(b"notes")[:11], "a.txt": b"", "train": b""})
     with pytest.raises(DataError) as caught:
         MNIST(tmp_path, True)
     first, *forms = str(caught.value).splitlines()
     assert first.startswith(f"{tmp_path}: no MNIST here; what is read (--data-dir {DATA_DIR} works")
     assert all(line.startswith("  ") and len(line) < 100 for line in forms)
     for word in ("train-images-idx3-ubyte", "EMNIST", "FashionMNIST/raw", "train/0/", "{label}.png",
-                 "train.tar", "mnist_train.csv", "mnist.npz"):
+                 "train.tar", "mnist_train.csv", "mnist.npz", "KMNIST"):
         assert any(word in line for line in forms), word
 
 
@@ -95,6 +98,17 @@ PICKLE = pickle.dumps({"a": 1}, 2)
 def test_what_is_not_read_is_told_by_its_first_bytes(name, content, words, tmp_path):
     write_files(tmp_path, {name: content})
     assert fault(tmp_path).startswith(f"{tmp_path / name}: {words}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices of POSIX")
+@pytest.mark.parametrize(("good", "name"), [
+    ("idx", TRAIN_LABELS), ("csv", "mnist_train.csv"), ("npz", "mnist.npz"), ("tar", "train.tar"),
+    ("png", "train/0_5.png"), ("classes", "train/5/0.png")])
+def test_what_is_no_regular_file_is_not_opened(good, name, tmp_path):
+    """A device here. A pipe would wait for its other end."""
+    write_files(tmp_path, GOOD[good] | {name: None})
+    (tmp_path / name).symlink_to(os.devnull)
+    assert fault(tmp_path) == f"{tmp_path / name}: cannot be read: not a regular file"
 
 
 def test_a_folder_that_cannot_be_looked_into(tmp_path, monkeypatch):
