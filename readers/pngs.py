@@ -94,7 +94,7 @@ def read_picture(read, size, where):
     read: returns the content, `size` bytes. where: its place for an error message.
     Raises DataError if the picture is broken, or has another size.
     """
-    from PIL import Image  # here: every start would pay for it, and few need it
+    from PIL import Image, ImageOps  # here: every start would pay for it, and few need it
 
     if size > MAX_PICTURE_BYTES:
         raise DataError(f"{where}: {size:,} bytes, too large for a digit")
@@ -108,6 +108,7 @@ def read_picture(read, size, where):
             elif image.mode.startswith("I"):  # Pillow would cut off what is above 255
                 fault = "16 bits a pixel, expected 8"
             else:
+                ImageOps.exif_transpose(image, in_place=True)
                 image = _flatten(image) if image.has_transparency_data else image
                 return image.convert("L").tobytes()
     except Exception as error:  # Pillow raises almost anything when a file is broken

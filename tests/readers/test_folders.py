@@ -1,9 +1,12 @@
 """readers/folders.py: class folders broken in every way, and names in either order."""
 
+import io
+
 import numpy as np
 import pytest
 from conftest import png_bytes, write_files
 from forms import class_folders, named_pictures
+from PIL import ExifTags, Image
 from six_digits import (
     DIGITS,
     PICTURES,
@@ -58,6 +61,19 @@ def test_clutter_and_fewer_classes_are_fine(tmp_path):
     (tmp_path / "train" / "7").mkdir()  # without a picture
     order = np.argsort(DIGITS)
     assert_equal(read_both(tmp_path), dict.fromkeys(SIX, (PICTURES[order], DIGITS[order])))
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [  # of EXIF: what shows the picture upright
+    (1, lambda stored: stored), (2, np.fliplr), (3, lambda stored: np.rot90(stored, 2)),
+    (4, np.flipud), (5, np.transpose), (6, lambda stored: np.rot90(stored, -1)),
+    (7, lambda stored: np.rot90(stored, 2).T), (8, np.rot90)])
+def test_a_photograph_is_turned_as_its_camera_says(orientation, turn, tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(PICTURES[0]).save(buffer := io.BytesIO(), "JPEG", exif=exif)
+    write_files(tmp_path, {"train/5/0.jpg": buffer.getvalue()})
+    stored = np.asarray(Image.open(buffer))
+    np.testing.assert_array_equal(MNIST(tmp_path, True).images[0, 0], turn(stored))
 
 
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
