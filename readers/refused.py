@@ -24,5 +24,8 @@ def explain_refusal(folder, expected):
         if ".pkl" in path.suffixes or re.match(b"\x80[\x02-\x05]", head):
             return DataError(f"{path}: a pickle is not read, because it can run any code; take the "
                              "data in another form")
+        if re.search(r"\.(zip|7z|rar|tgz|tar(\.\w+)?)$", path.name.lower()):
+            return DataError(f"{path}: an archive of this name is not read; unpack it, and give "
+                             "the folder that it unpacks to")
     return DataError(f"{folder}: no MNIST here; what is read (--data-dir {DATA_DIR} works):",
                      *(f"  {line}" for line in expected))

@@ -94,7 +94,9 @@ PICKLE = pickle.dumps({"a": 1}, 2)
     ("digits", PICKLE, "a pickle is not read, because it can run any code"),
     ("digits", gzip.compress(PICKLE, mtime=0), "a pickle is not read, because it can run any code"),
     ("train-00000-of-00001.parquet", b"PAR1....PAR1", "Parquet is not read; save its pictures"),
-    ("train", b"PAR1....PAR1", "Parquet is not read; save its pictures as PNGs")])
+    ("train", b"PAR1....PAR1", "Parquet is not read; save its pictures as PNGs"),
+    ("archive.zip", b"PK\3\4", "an archive of this name is not read; unpack it, and give"),
+    ("mnist_png.tar.gz", b"", "an archive of this name is not read; unpack it")])
 def test_what_is_not_read_is_told_by_its_first_bytes(name, content, words, tmp_path):
     write_files(tmp_path, {name: content})
     assert fault(tmp_path).startswith(f"{tmp_path / name}: {words}")
