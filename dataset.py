@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from readers import read_split
 from readers.common import CLASSES, DATA_DIR, SIDE, DataError
+from readers.folders import UNUSED, find_folders
 
 MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images, scaled to [0, 1], not padded
 
@@ -86,14 +87,21 @@ class MNIST(Dataset):
                           for tensor in (self.images, self.labels))
         return {"size": len(self), "images_crc32": images, "labels_crc32": labels}
 
-    def describe_paper(self):
-        """A line of text if the images look like black on white by their border, else None."""
+    def list_cautions(self):
+        """Lines of text on what looks wrong with the images or is not read; mostly none."""
+        lines = []
         border = torch.ones(SIDE, SIDE, dtype=torch.bool, device=self.images.device)
         border[1:-1, 1:-1] = False
-        if self.images[..., border].float().mean() <= 255 / 2:
-            return None
-        return (f"{self.data_dir}: the images look like black on white, while MNIST is white on "
+        if self.images[..., border].float().mean() > 255 / 2:
+            lines.append(
+                f"{self.data_dir}: the images look like black on white, while MNIST is white on "
                 f"black; {'leave out --invert' if self.inverted else '--invert turns them'}")
+        low, high = (value.item() for value in self.images.aminmax())
+        if high - low < 128:  # 7 bits would do; MNIST and the sets made like it use all 8
+            lines.append(f"{self.data_dir}: the pixels go from {low} to {high}, while MNIST's go "
+                         "from 0 to 255; scale them to that range")
+        return lines + [f"{path}: not used; --validate holds out a sixth of the training images"
+                        for path in find_folders(self.data_dir, UNUSED)]
 
 
 class Transform:
@@ -243,7 +251,7 @@ def main(argv):
             print(f"{split}: {len(labels):,} images, {images.shape[2]}x{images.shape[3]}, uint8")
             print("  by class: " + "  ".join(f"{i}: {n:,}" for i, n in enumerate(counts)))
             print(f"  mean {pixels.mean():.4f}, standard deviation {pixels.std():.4f}")
-            if line := dataset.describe_paper():
+            for line in dataset.list_cautions():
                 print(f"  {line}")
     except DataError as error:
         print(f"dataset.py: {error}", file=sys.stderr)

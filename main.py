@@ -193,8 +193,8 @@ def execute(argv):
                                           args.device, args.invert)
     few = test_set.transform(train_set.images[:4].cpu())
     last_batch = (len(train_set) + recipe.synthetic) % recipe.batch_size or recipe.batch_size
-    cautions = [train_set.describe_paper(), *check_net(recipe.net, recipe.dropout, few, last_batch)]
-    for line in filter(None, cautions) if not args.child else ():
+    cautions = train_set.list_cautions() + check_net(recipe.net, recipe.dropout, few, last_batch)
+    for line in cautions if not args.child else ():
         print(line)
     drawn = [draw_digits] if recipe.synthetic else []
     code = digest_code(execute, recipe.net, *drawn)  # of all that a run runs from here on

@@ -14,6 +14,7 @@ FORM = "folders train/, test/"
 EXPECTED = ("train/0/*.png to test/9/*.png, a folder a class (or .jpg, .bmp; training/, testSet/)",
             "train/{index}_{label}.png and test/{index}_{label}.png")
 NAME = re.compile("(?P<split>train|test)((ing)?(set)?)", re.IGNORECASE)
+UNUSED = re.compile("val(id(ation)?)?", re.IGNORECASE)
 
 
 def lies_in(folder):
@@ -21,9 +22,9 @@ def lies_in(folder):
     return bool(find_folders(folder))
 
 
-def find_folders(folder):
-    """The folders in `folder` whose names are those of a split, sorted."""
-    return [path for path in list_files(folder, NAME) if path.is_dir()]
+def find_folders(folder, pattern=NAME):
+    """The folders in `folder` whose names match a pattern, sorted."""
+    return [path for path in list_files(folder, pattern) if path.is_dir()]
 
 
 def read(folder, split):

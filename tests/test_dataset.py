@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,11 +80,11 @@ def test_black_on_white_is_seen_and_turned(paper, small_idx):
     for train in (True, False):
         stored, turned = MNIST(paper, train), MNIST(paper, train, invert=True)
         digits = MNIST(small_idx, train)
-        assert stored.describe_paper() == f"{paper}: {PAPER}--invert turns them"
-        assert turned.describe_paper() is digits.describe_paper() is None
+        assert stored.list_cautions() == [f"{paper}: {PAPER}--invert turns them"]
+        assert turned.list_cautions() == digits.list_cautions() == []
         assert turned.fingerprint() == digits.fingerprint() != stored.fingerprint()
-    line = MNIST(small_idx, True, invert=True).describe_paper()
-    assert line == f"{small_idx}: {PAPER}leave out --invert"
+    lines = MNIST(small_idx, True, invert=True).list_cautions()
+    assert lines == [f"{small_idx}: {PAPER}leave out --invert"]
 
 
 @pytest.mark.parametrize("validate", [False, True])
@@ -100,7 +101,30 @@ def test_paper_is_known_by_the_border_alone(border, seen, small_idx):
     data = MNIST(small_idx, True).select(slice(2))
     data.images = torch.full_like(data.images, 255 * (not seen))
     data.images[..., [0, -1], :] = data.images[..., [0, -1]] = border
-    assert bool(data.describe_paper()) == seen
+    assert bool(data.list_cautions()) == seen
+
+
+@pytest.mark.parametrize(("brightest", "seen"), [(1, True), (16, True), (127, True), (128, False)])
+@pytest.mark.parametrize("invert", [False, True])
+def test_pixels_of_few_bits_are_seen(invert, brightest, seen, small_digits, tmp_path):
+    """As whoever divides by 255 stores them, or scikit-learn: 0 and 1, or 0 to 16."""
+    images, labels = small_digits["train"]
+    write_idx_folder(tmp_path, {"train": (images.astype(int) * brightest // 255, labels)})
+    low, high = (255 - brightest, 255) if invert else (0, brightest)
+    assert MNIST(tmp_path, True, invert=invert).list_cautions()[invert:] == [
+        f"{tmp_path}: the pixels go from {low} to {high}, while MNIST's go from 0 to 255; scale "
+        "them to that range"] * seen
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_images_for_validation_are_not_passed_over_in_silence(name, small_idx, tmp_path):
+    shutil.copytree(small_idx, tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_bytes(b"a file")
+    assert MNIST(tmp_path, True).list_cautions() == []
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    assert MNIST(tmp_path, True).list_cautions() == [
+        f"{tmp_path / name}: not used; --validate holds out a sixth of the training images"]
 
 
 def test_main_says_that_paper_is_white(paper, small_idx, capsys):
