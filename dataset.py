@@ -23,8 +23,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from readers import read_split
+from readers.cautions import list_cautions
 from readers.common import CLASSES, DATA_DIR, SIDE, DataError
-from readers.folders import UNUSED, find_folders
 
 MEAN, STD = 0.1307, 0.3081  # of the 60,000 training images, scaled to [0, 1], not padded
 
@@ -89,19 +89,7 @@ class MNIST(Dataset):
 
     def list_cautions(self):
         """Lines of text on what looks wrong with the images or is not read; mostly none."""
-        lines = []
-        border = torch.ones(SIDE, SIDE, dtype=torch.bool, device=self.images.device)
-        border[1:-1, 1:-1] = False
-        if self.images[..., border].float().mean() > 255 / 2:
-            lines.append(
-                f"{self.data_dir}: the images look like black on white, while MNIST is white on "
-                f"black; {'leave out --invert' if self.inverted else '--invert turns them'}")
-        low, high = (value.item() for value in self.images.aminmax())
-        if high - low < 128:  # 7 bits would do; MNIST and the sets made like it use all 8
-            lines.append(f"{self.data_dir}: the pixels go from {low} to {high}, while MNIST's go "
-                         "from 0 to 255; scale them to that range")
-        return lines + [f"{path}: not used; --validate holds out a sixth of the training images"
-                        for path in find_folders(self.data_dir, UNUSED)]
+        return list_cautions(self.data_dir, self.images, self.inverted)
 
 
 class Transform:

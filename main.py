@@ -26,7 +26,7 @@ from lab.command import exit_status
 from lab.digits.strokes import draw_digits
 from lab.files import RunError
 from lab.training import options
-from lab.training.check import check_net
+from lab.training.check import check_recipe
 from lab.training.code import digest_code
 from lab.training.jobs import attempt, progress, summarise, train_side_by_side
 from lab.training.names import find_runs
@@ -191,11 +191,9 @@ def execute(argv):
     args, recipe, changed = options.parse(argv, __doc__, RECIPES)
     train_set, test_set, data = load_data(args.data_dir, *make_transforms(recipe), args.validate,
                                           args.device, args.invert)
-    few = test_set.transform(train_set.images[:4].cpu())
-    last_batch = (len(train_set) + recipe.synthetic) % recipe.batch_size or recipe.batch_size
-    cautions = train_set.list_cautions() + check_net(recipe.net, recipe.dropout, few, last_batch)
-    for line in cautions if not args.child else ():
-        print(line)
+    for line in train_set.list_cautions() + check_recipe(recipe, train_set, test_set):
+        if not args.child:  # whose parent has said it
+            print(line)
     drawn = [draw_digits] if recipe.synthetic else []
     code = digest_code(execute, recipe.net, *drawn)  # of all that a run runs from here on
     runs = find_runs(args, recipe, changed, data, code)

@@ -8,6 +8,7 @@
 
     pngs.py     pictures in class folders, or named `{index}_{label}.png`
     refused.py  what is not read, and why
+    cautions.py what looks wrong with what is read
     common.py   what all forms share
 
 A module of a form has FORM (its name), EXPECTED (what it reads, in words), `lies_in(folder)` and

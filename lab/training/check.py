@@ -39,6 +39,14 @@ def describe_fault(error):
     return fault
 
 
+def check_recipe(recipe, train_set, test_set):
+    """`check_net` for the net of a recipe, on some of the images that it would train on."""
+    images = test_set.transform(train_set.images[:4].cpu())
+    count = len(train_set) + recipe.synthetic
+    return check_net(recipe.net, recipe.dropout, images,
+                     count % recipe.batch_size or recipe.batch_size)
+
+
 def check_net(kind, dropout, images, last_batch):
     """Raises RunError if a net of the class `kind` would not train, or be of no use afterwards.
 
