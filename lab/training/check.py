@@ -31,8 +31,8 @@ def describe_fault(error):
     words = str(error).strip().partition("\n")[0]
     fault = f"{type(error).__name__}: {words}" if words else type(error).__name__
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path != Path(__file__) and is_ours(path):
+        path = Path(frame.filename).resolve()  # Python itself may stand behind a link
+        if path != Path(__file__).resolve() and is_ours(path):
             place = next((path.relative_to(folder) for folder in (ROOT, Path.cwd())
                           if path.is_relative_to(folder)), path.name)
             return f"{fault} ({place}, line {frame.lineno})"

@@ -6,6 +6,7 @@ Each class is a net with one fault, as people write it; to add a fault, add a cl
 """
 
 import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -163,13 +164,6 @@ class OtherArguments(Small):
 class FixedBatch(Small):
     def forward(self, images):
         return self.fc(self.features(images).view(100, -1))
-
-
-class Viewed(Small):
-    """As an old tutorial has it: a view, which needs the values in the order of the shape."""
-
-    def features(self, images):
-        return self.conv(images).relu().view(-1, 256)
 
 
 class Detached(Small):
@@ -332,6 +326,13 @@ class InputChanged(Small):
         return super().forward(images)
 
 
+class Viewed(Small):
+    """As an old tutorial has it: a view, which needs the values in the order of the shape."""
+
+    def features(self, images):
+        return self.conv(images).relu().view(-1, 256)
+
+
 class ListBeside(Small):
     def __init__(self):
         super().__init__()
@@ -345,7 +346,7 @@ class ListBeside(Small):
 
 @pytest.mark.parametrize("kind", [
     Small, Eights, Functional, GlobalPooling, Halves, OneSequential, Rows, StartGiven, Positive,
-    SumOfOne, InputChanged, ListBeside])
+    SumOfOne, InputChanged, Viewed, ListBeside])
 def test_a_net_without_a_fault_passes_in_silence(kind, check):
     assert check(kind) == []
 
@@ -389,9 +390,20 @@ def test_the_place_is_named_from_the_repository_or_the_current_folder(tmp_path, 
             f"NameError: name 'new_name' is not defined ({Path(shown)}, line 3)")
 
 
+def test_the_place_is_the_same_behind_a_link(tmp_path):
+    root = Path(main.__file__).parent
+    for name, folder in (("linked", root), ("python", Path(json.__file__).parents[1])):
+        (tmp_path / name).symlink_to(folder)
+    assert fault_of("new_name", str(tmp_path / "linked/lab/x.py")).endswith(
+        f" ({Path('lab/x.py')}, line 1)")
+    library = {}
+    exec(compile("def fail():\n    new_name", str(tmp_path / "python/far.py"), "exec"), library)
+    assert fault_of("\nfail()", str(root / "model.py"), **library).endswith(" (model.py, line 2)")
+
+
 def test_the_place_is_the_innermost_one_that_is_not_a_librarys():
     assert fault_of("\nF.relu(3)", "net.py", F=F).endswith(" (net.py, line 2)")
-    assert fault_of("\njson.loads('{')", "net.py", json=__import__("json")) == (
+    assert fault_of("\njson.loads('{')", "net.py", json=json) == (
         "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 "
         "(char 1) (net.py, line 2)")
 
