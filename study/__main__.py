@@ -15,13 +15,10 @@ import plot
 from dataset import DATA_DIR
 from lab import command
 from lab.files import RunError, write_atomically
-from lab.runs import compare
 from lab.runs.series import finished_series, read_all
 from study import figures, front, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
-NEEDED = ("lenet", "mlp", "lenet_reg")  # the other series may be missing
-EXAMPLE = ("mlp-validate", "mlp-lr0.1-validate")  # the pages show how these are compared
 
 
 def read_logs():
@@ -66,23 +63,22 @@ def make_blocks(series, held_out, again):
 
     Each argument is {name: [finished run, ...]}: of runs measured on the test set, of runs measured
     on held-out images, and of runs that repeat some of `series`.
-    Raises RunError if one that cannot be done without is missing.
+    Raises RunError if one that cannot be done without is missing, or if a claim does not hold.
     """
-    for folder, found, names in ((LOGS, series, {*NEEDED, *again}),
-                                 (LOGS / "validation", held_out, {*EXAMPLE})):
-        if missing := ", ".join(sorted(names - found.keys())):
-            raise RunError(f"{folder}: no finished run of {missing}, which the report needs")
-    example = compare.compare({name: held_out[name] for name in EXAMPLE})
+    runs = {**series, **held_out}
+    if missing := ", ".join(sorted({*front.NEEDED, *again} - runs.keys())):
+        raise RunError(f"{LOGS}: no finished run of {missing}, which the report needs")
+    front.check_claims(runs)
     return {
         "nets": front.nets_table(series),
         "last_line": front.last_line(series),
-        "outcome": front.outcome(held_out, *EXAMPLE),
+        "outcome": front.outcome(runs),
         "arithmetic": front.arithmetic(),
         "comparison": front.comparison(series),
         "regularisation": front.regularisation(series),
-        "dropout": front.dropout(series, held_out),
-        "dropout_evidence": front.dropout_evidence(series, held_out),
-        "example": front.fence(example),
+        "dropout": front.dropout(runs),
+        "dropout_evidence": front.dropout_evidence(runs),
+        "example": front.example(runs),
         "parameters": front.parameter_tables(),
         "results": tables.results_table(series),
         "published": tables.published_table(series),

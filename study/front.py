@@ -1,42 +1,61 @@
 """The tables and sentences of README.md, which answer in few words what docs/ tell in full.
 
-`series` is always {name: [finished run, ...]}, as in study/tables.py.
+The sentences are fixed, apart from their numbers. `check_claims` compares what they say with the
+logs. `series` is always {name: [finished run, ...]}, those measured on held-out images among them.
 """
 
 import textwrap
+from itertools import chain
 
 import model
+from lab.files import RunError
 from lab.runs import compare
 from lab.runs.series import accuracies, error_counts, mean_errors, spread
 from lab.training.jobs import describe
-from study.tables import PUBLISHED, label, table
+from study.tables import PUBLISHED, PUBLISHED_WITHIN, label, table
 
 NETS = ("lenet", "mlp", "lenet_reg")
 PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight decay",
          "lenet_augment": "augmentation", "lenet_reg": "all three together"}
-NEEDS = "(needs lenet_reg with and without dropout, on the test set and on held-out images)"
-WITH, WITHOUT = "lenet_reg", "lenet_reg-dropout0.0"
-VERDICTS = {"better": "Better than none", "worse": "Worse than none",
-            "undecided": "Too close to none to tell"}
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+EXAMPLE = ("mlp-lr0.1-validate", "mlp-validate")  # the pages show how these are compared
+DROPOUT = {  # where lenet_reg is measured: the series with dropout, and the one without
+    "held-out training images": ("lenet_reg-validate", "lenet_reg-dropout0.0-validate"),
+    "the test set": ("lenet_reg", "lenet_reg-dropout0.0"),
+}
+# What the pages say: how many seeds the series have, and {(series, base): verdict}. The p values of
+# one group are corrected together.
+CLAIMS = (
+    (10, {("lenet", "mlp"): "better"}),
+    (10, {("lenet_dropout", "lenet"): "undecided", ("lenet_decay", "lenet"): "better",
+          ("lenet_augment", "lenet"): "better", ("lenet_reg", "lenet"): "better"}),
+    (10, {("lenet_heavy", "lenet"): "worse"}),
+    (10, dict.fromkeys(DROPOUT.values(), "undecided")),
+    (5, {EXAMPLE: "undecided"}),
+)
+NEEDED = {"lenet_1998", *(name for _, claims in CLAIMS for name in chain.from_iterable(claims))}
 
 
-def count_seeds(*chosen):
-    """How many seeds each of several series has, in words: "ten seeds", "two and 12 seeds"."""
-    counts = sorted({len(runs) for runs in chosen})
-    return join([NUMBERS[n] if n < len(NUMBERS) else str(n) for n in counts]) + " seeds"
+def judge(series, pairs):
+    """Judges the first series of each pair against the second, as `compare.judge_all` does."""
+    return compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
 
 
-def join(words):
-    """Joins words: "a", "a and b", "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def fence(text):
-    """A block of Markdown with the lines of `text`, broken where they would be too long."""
-    lines = [piece for line in text.splitlines() for piece in textwrap.wrap(
-        line, 60, subsequent_indent=" " * (len(line) - len(line.lstrip()) + 4))]
-    return "\n".join(["```", *lines, "```"])
+def check_claims(series):
+    """Raises RunError if the logs do not bear out what the pages say."""
+    for seeds, claims in CLAIMS:
+        for name in chain.from_iterable(claims):
+            if len(series[name]) != seeds:
+                raise RunError(f"the pages say that {name} has {seeds} seeds; the logs have "
+                               f"{len(series[name])}")
+        judged = judge(series, claims)
+        for ((name, base), claim), (verdict, words) in zip(claims.items(), judged, strict=True):
+            if verdict != claim:
+                raise RunError(f"the pages say that {name} is {compare.relate(claim, base)}; the "
+                               f"logs say {verdict}: {words}")
+    error, published = 100 - accuracies(series["lenet_1998"]).mean(), PUBLISHED["lenet_1998"][1]
+    if error > published + PUBLISHED_WITHIN:
+        raise RunError("the pages say that lenet_1998 is as good as in the paper, with "
+                       f"{published:.2f} % test error; the logs say {error:.2f} %")
 
 
 def mean(runs):
@@ -49,10 +68,9 @@ def nets_table(series):
     rows = [[label(name), f"{series[name][0]['parameters']:,}",
              f"**{spread(accuracies(series[name]))}**", mean_errors(series[name])]
             for name in NETS]
-    seeds = count_seeds(*(series[name] for name in NETS))
     return (f"{table(['net', 'para&shy;meters', 'accu&shy;racy, %', 'errors'], rows)}\n\n"
-            f"Accuracy on the test images: mean ± standard deviation over {seeds}. Errors: misread "
-            "images of 10,000, on average.")
+            "Accuracy on the test images: mean ± standard deviation over ten seeds. Errors: "
+            "misread images of 10,000, on average.")
 
 
 def parameter_tables():
@@ -65,12 +83,11 @@ def parameter_tables():
 
 def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
-    first = min(series["lenet"], key=lambda run: run["seed"])
-    counts = error_counts(series["lenet"])
+    first, counts = series["lenet"][0], error_counts(series["lenet"])
     return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
-            f"{describe([first])}`. Another machine rounds differently, and may end elsewhere: "
-            f"{count_seeds(series['lenet'])} have {counts.min()} to {counts.max()} errors. Then "
-            "`python plot.py` draws the curves and the errors into `img/`.")
+            f"{describe([first])}`. Another machine rounds differently, and may end elsewhere: ten "
+            f"seeds have {counts.min()} to {counts.max()} errors. Then `python plot.py` draws the "
+            "curves and the errors into `img/`.")
 
 
 def count_parameters(net):
@@ -92,98 +109,66 @@ def arithmetic():
 
 def comparison(series):
     """Compares LeNet-5 with the MLP, and both with LeCun et al. 1998."""
-    ours, theirs = series["lenet"], series["mlp"]
-    (verdict, _), = compare.judge_all([compare.measure_difference(series, "lenet", "mlp")])
-    words = {"better": "LeNet-5: it", "worse": "The MLP: LeNet-5",
-             "undecided": "Undecided: LeNet-5"}[verdict]
-    text = (f"{words} reads {mean(ours)} % of the test images right, the MLP {mean(theirs)} %. "
-            f"That is {mean_errors(ours)} errors against {mean_errors(theirs)}.")
-    rows = [["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],
-            ["MLP: 300 hidden units there, 59 here (`mlp`)", "95.3", spread(accuracies(theirs))]]
-    if "lenet_1998" in series:
-        _, error = PUBLISHED["lenet_1998"]
-        again = series["lenet_1998"]
-        text += (f" LeCun et al. 1998 report {error:.2f} % test error for LeNet-5, which is "
-                 f"{100 - error:.2f} % accuracy. Trained as published, it has {mean(again)} % "
-                 "here.")
-        rows.insert(0, ["LeNet-5 as published (`lenet_1998`)", f"{100 - error:.2f}",
-                        spread(accuracies(again))])
-    return f"{text}\n\n{table(['test accuracy, %', 'LeCun et al. 1998', 'here'], rows)}"
+    ours, mlp, again = (series[name] for name in ("lenet", "mlp", "lenet_1998"))
+    error = PUBLISHED["lenet_1998"][1]
+    return (
+        f"LeNet-5: it reads {mean(ours)} % of the test images right, the MLP {mean(mlp)} %. That "
+        f"is {mean_errors(ours)} errors against {mean_errors(mlp)}. LeCun et al. 1998 report "
+        f"{error:.2f} % test error for LeNet-5, which is {100 - error:.2f} % accuracy. Trained as "
+        f"published, it has {mean(again)} % here.\n\n"
+    ) + table(["test accuracy, %", "LeCun et al. 1998", "here"], [
+        ["LeNet-5 as published (`lenet_1998`)", f"{100 - error:.2f}", spread(accuracies(again))],
+        ["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],
+        ["MLP: 300 hidden units there, 59 here (`mlp`)", "95.3", spread(accuracies(mlp))]])
 
 
 def regularisation(series):
     """Tabulates LeNet-5 plain, with each technique and with all, and says which of them help."""
-    base, *others = (name for name in PARTS if name in series)
-    differences = [compare.measure_difference(series, name, base) for name in others]
-    verdicts = [verdict for verdict, _ in compare.judge_all(differences)]
-    gains = ["", *(f"{difference.mean:+.2f}" if difference else "" for difference in differences)]
-    rows = [[PARTS[name], spread(accuracies(series[name])), mean_errors(series[name]), gain]
-            for name, gain in zip([base, *others], gains, strict=True)]
-    text = table(["regular&shy;isation", "accu&shy;racy, %", "errors", "gain, points"], rows)
-    text += "\n\n" + " ".join(
-        f"{words}: {join(which)}."
-        for verdict, words in VERDICTS.items() if (which := [
-            PARTS[name] for name, each in zip(others, verdicts, strict=True) if each == verdict]))
-    if "lenet_heavy" not in series:
-        return text
-    (verdict, _), = compare.judge_all([compare.measure_difference(series, "lenet_heavy", base)])
-    words = {"better": "better than", "worse": "worse than", "undecided": "not clearly unlike"}
-    return (f"{text}\n\nStronger is not better. Dropout 0.5 with weight decay 0.01, as often "
-            f"handed in, is {words[verdict]} no regularisation: {mean(series['lenet_heavy'])} % "
-            "(`lenet_heavy`).")
+    plain = accuracies(series["lenet"]).mean()
+    rows = [[words, spread(accuracies(series[name])), mean_errors(series[name]),
+             "" if name == "lenet" else f"{accuracies(series[name]).mean() - plain:+.2f}"]
+            for name, words in PARTS.items()]
+    return (
+        f"{table(['regular&shy;isation', 'accu&shy;racy, %', 'errors', 'gain, points'], rows)}\n\n"
+        "Better than none: weight decay, augmentation and all three together. Too close to none to "
+        "tell: dropout.\n\n"
+        "Stronger is not better. Dropout 0.5 with weight decay 0.01, as often handed in, is worse "
+        f"than no regularisation: {mean(series['lenet_heavy'])} % (`lenet_heavy`).")
 
 
-def judge_dropout(series, held_out):
-    """Judges what dropout adds to the other two: on held-out images, and on the test set.
-
-    Yields (where, found, verdict, words); found: {WITH: runs, WITHOUT: runs}. Nothing if one of the
-    four series is missing.
-    """
-    places = {"held-out training images": (held_out, "-validate"), "the test set": (series, "")}
-    both = [{name: runs[name + suffix] for name in (WITH, WITHOUT) if name + suffix in runs}
-            for runs, suffix in places.values()]
-    if all(len(found) == 2 for found in both):
-        judged = compare.judge_all([compare.measure_difference(found, WITH, WITHOUT)
-                                    for found in both])
-        for where, found, (verdict, words) in zip(places, both, judged, strict=True):
-            yield where, found, verdict, words
-
-
-def dropout(series, held_out):
+def dropout(series):
     """Says whether dropout is worth it beside the other two. The held-out images decide."""
-    lines, verdicts = [], []
-    for where, found, verdict, _ in judge_dropout(series, held_out):
-        seeds = count_seeds(found[WITH], found[WITHOUT])
-        words = {"better": "Dropout helps.", "worse": "Dropout harms.",
-                 "undecided": f"{seeds.capitalize()} cannot tell these apart."}[verdict]
-        lines.append(f"- On {where}: {mean(found[WITH])} % with dropout, {mean(found[WITHOUT])} % "
-                     f"without. {words}")
-        verdicts.append(verdict)
-    if not lines:
-        return NEEDS
-    advice = {"better": "So keep dropout.", "worse": "So leave it out, with `--dropout 0`.",
-              "undecided": "So take it or leave it out (`--dropout 0`)."}[verdicts[0]]
-    return "\n".join([*lines, "", f"Only held-out images may decide such a choice. {advice}"])
+    lines = [f"- On {where}: {mean(series[one])} % with dropout, {mean(series[other])} % without. "
+             "Ten seeds cannot tell these apart." for where, (one, other) in DROPOUT.items()]
+    return "\n".join([*lines, "", "Only held-out images may decide such a choice. So take it or "
+                      "leave it out (`--dropout 0`)."])
 
 
-def dropout_evidence(series, held_out):
+def dropout_evidence(series):
     """Tells the numbers behind `dropout`."""
-    return "\n".join(f"- On {where}: {verdict}, {words}." for where, _, verdict, words
-                     in judge_dropout(series, held_out)) or NEEDS
+    return "\n".join(f"- On {where}: {verdict}, {words}." for where, (verdict, words)
+                     in zip(DROPOUT, judge(series, DROPOUT.values()), strict=True))
 
 
-def outcome(held_out, base, name):
-    """Says in plain words how two series of held-out runs compare."""
-    difference = compare.measure_difference(held_out, name, base)
-    ours, theirs = held_out[name], held_out[base]
-    words = (f"The MLP reaches {mean(theirs)} % with a rate of {theirs[0]['recipe']['lr']:g}, and "
-             f"{mean(ours)} % with {ours[0]['recipe']['lr']:g}")
-    if difference is None:
-        return f"{words}. Nothing can be said of the difference."
-    (verdict, _), = compare.judge_all([difference])
-    if verdict != "undecided":
-        return f"{words}: that is {verdict}, by {abs(difference.mean):.2f} points."
-    n = compare.seeds_to_decide(difference, 1)
-    more = f"about {n}" if n else f"more than {compare.MANY:,}"
-    return (f"{words}. {count_seeds(ours, theirs).capitalize()} cannot tell whether that "
-            f"difference is real; {more} would.")
+def outcome(series):
+    """Says in plain words how the two series of EXAMPLE compare.
+
+    Raises RunError if no number of seeds would decide it.
+    """
+    ours, theirs = (series[name] for name in EXAMPLE)
+    difference = compare.measure_difference(series, *EXAMPLE)
+    n = difference and compare.seeds_to_decide(difference, 1)
+    if not n:
+        raise RunError(f"the pages say how many seeds would decide {' against '.join(EXAMPLE)}; "
+                       "the logs say that no number would")
+    return (f"The MLP reaches {mean(theirs)} % with a rate of {theirs[0]['recipe']['lr']:g}, and "
+            f"{mean(ours)} % with {ours[0]['recipe']['lr']:g}. Five seeds cannot tell whether that "
+            f"difference is real; about {n} would.")
+
+
+def example(series):
+    """Shows what report.py says of EXAMPLE: a block of Markdown, its long lines broken."""
+    text = compare.compare({name: series[name] for name in reversed(EXAMPLE)})
+    lines = [piece for line in text.splitlines() for piece in textwrap.wrap(
+        line, 60, subsequent_indent=" " * (len(line) - len(line.lstrip()) + 4))]
+    return "\n".join(["```", *lines, "```"])

@@ -1,6 +1,7 @@
 """`python -m study`: the pages that it fills, the figures that it draws, and its faults."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,17 @@ import plot
 from lab.files import RunError
 from lab.runs.series import finished_series
 from study import __main__ as study
-from study import effects, tables
-
-NAMES = [*effects.NETS.values(), "mlp", "lenet_record", "lenet_1998"]
+from study import front, tables
 
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
-    """A folder with made-up logs, a README and one more page. The figures become empty files."""
+    """A folder with the logs of the report and two pages to fill. The figures become empty files.
+
+    The pages hold every block that a page of ours has.
+    """
     monkeypatch.chdir(tmp_path)
-    for name in NAMES:
-        write_curves(study.LOGS, name, seeds=2)
-    for name in study.EXAMPLE:
-        write_curves(study.LOGS / "validation", name, evaluated_on="validation")
-    write_curves(study.LOGS / "again", "lenet", seeds=2)
-    for path in (study.LOGS / "again").glob("*.json"):
-        text = path.read_text("utf-8").replace('"environment": {}', '"environment": {"cpu": "x"}')
-        path.write_text(text, "utf-8")
+    shutil.copytree(ROOT / study.LOGS, study.LOGS)
     real = "".join(path.read_text("utf-8") for path in (
         ROOT / "README.md", *ROOT.glob("docs/*.md")))
     names = re.findall(r"<!-- /(\w+) -->", real)
@@ -40,34 +35,40 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def logs(monkeypatch):
+    """The runs of the report, as `make_blocks` takes them."""
+    monkeypatch.chdir(ROOT)
+    return [finished_series(found) for found in study.read_logs()]
+
+
 def read_pages():
     return [Path(page).read_text("utf-8") for page in ("README.md", "docs/more.md")]
 
 
-def test_the_pages_show_what_the_logs_say(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_pages_show_what_the_logs_say(logs):
     pages = study.read_pages()
-    blocks = study.make_blocks(*map(finished_series, study.read_logs()))
-    assert study.fill(pages, blocks) == pages
+    assert study.fill(pages, study.make_blocks(*logs)) == pages
 
 
-def test_pages_are_filled_and_figures_drawn(workplace, capsys):
-    write_curves(study.LOGS, "lenet_wide", done=1)  # unfinished: curves, but in no table
+def test_pages_are_filled_and_figures_drawn(workplace, capsys, monkeypatch):
+    write_curves(study.LOGS, "lenet_fast", done=1)  # unfinished: curves, but in no table
     assert study.main([]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     drawn = {path.name for path in study.FIGURES.iterdir()}
     assert {"ablation.png", "effects.png", "road.png", "model_comparison.png", "samples.png",
-            "LeNet_confusion_matrix.png", "LeNet_wide_loss_plot.png"} <= drawn
+            "LeNet_confusion_matrix.png", "LeNet_fast_loss_plot.png"} <= drawn
     assert out.split() == [str(Path("README.md")), str(Path("docs/more.md")), *(
         line for line in out.split() if Path(line).parent == study.FIGURES)]
     assert {Path(line).name for line in out.split()[2:]} == drawn
     pages = read_pages()
     assert all(page.count("# Title") == 1 and "old" not in page for page in pages)
-    assert "| LeNet-5 (`lenet`) | 61,706 | **98.91 ± 0.08** | 108.5 |" in pages[0]
-    assert "| LeNet-5 (`lenet`): 61,706 | **98.91 ± 0.08** (2) |" in pages[1]
-    assert "Over 2 seeds. Each p is corrected" in "".join(pages)
-    assert "lenet_wide" not in "".join(pages)
+    assert "| LeNet-5 (`lenet`) | 61,706 | **99.21 ± 0.07** | 78.5 |" in pages[0]
+    assert "| LeNet-5 (`lenet`): 61,706 | **99.21 ± 0.07** (10) |" in pages[1]
+    assert "Over 10 seeds. Each p is corrected" in "".join(pages)
+    assert "`lenet_fast`" not in "".join(pages)
+    monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
     assert study.main([]) == 0
     assert read_pages() == pages
 
@@ -99,24 +100,51 @@ def test_a_damaged_log_is_one_line(workplace, capsys):
     assert capsys.readouterr() == ("", f"study: {path}: damaged, or not a log of main.py\n")
 
 
+def test_a_claim_that_no_longer_holds_is_one_line_and_nothing_is_written(workplace, capsys):
+    """Here the net with weight decay has the logs of the plain one."""
+    for path in study.LOGS.glob("lenet_decay-seed*"):
+        shutil.copy(path.with_name(path.name.replace("_decay", "")), path)
+    before = read_pages()
+    assert study.main([]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(
+        "study: the pages say that lenet_decay is better than lenet; the logs say undecided: ")
+    assert read_pages() == before
+    assert not study.FIGURES.exists()
+
+
+NEEDED = {*front.NEEDED, "lenet_record"}  # that was repeated
+
+
+@pytest.mark.parametrize("name", sorted(NEEDED))
+def test_a_series_that_the_pages_need_is_named(name, logs):
+    series, held_out, again = logs
+    (held_out if name.endswith("-validate") else series).pop(name)
+    with pytest.raises(RunError) as caught:
+        study.make_blocks(series, held_out, again)
+    assert str(caught.value) == f"{study.LOGS}: no finished run of {name}, which the report needs"
+
+
+def test_every_other_series_may_be_missing(logs):
+    series, held_out, again = logs
+    for name in series.keys() - NEEDED:
+        fewer = {other: runs for other, runs in series.items() if other != name}
+        assert f"`{name}`" not in study.make_blocks(fewer, held_out, again)["seeds"]
+    series, held_out = ({name: found[name] for name in found.keys() & NEEDED}
+                        for found in (series, held_out))
+    study.make_blocks(series, held_out, again)
+
+
 @pytest.mark.parametrize("unfinished", [False, True])
-@pytest.mark.parametrize(("folder", "name"), [
-    *((".", name) for name in NAMES), *(("validation", name) for name in study.EXAMPLE)])
-def test_a_series_that_is_missing_is_one_line_or_left_out(folder, name, unfinished, workplace,
-                                                          capsys, monkeypatch):
-    monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
-    for path in (study.LOGS / folder).glob(f"{name}-seed*"):
+def test_a_series_that_is_missing_is_one_line(unfinished, workplace, capsys):
+    for path in study.LOGS.glob("mlp-seed*"):
         path.unlink()
     if unfinished:
-        write_curves(study.LOGS / folder, name, done=1,
-                     evaluated_on="validation" if folder == "validation" else "test")
-    else:  # else the folder may be without a run
-        write_curves(study.LOGS / folder, "lenet_fast")
-    needed = name in (*study.NEEDED, *study.EXAMPLE)
-    assert study.main([]) == needed
-    assert capsys.readouterr().err == (
-        f"study: {study.LOGS / folder}: no finished run of {name}, which the report needs\n"
-        if needed else "")
+        write_curves(study.LOGS, "mlp", done=1)
+    assert study.main([]) == 1
+    assert capsys.readouterr() == (
+        "", f"study: {study.LOGS}: no finished run of mlp, which the report needs\n")
 
 
 def test_a_series_that_was_repeated_is_needed(workplace, capsys):
@@ -126,22 +154,19 @@ def test_a_series_that_was_repeated_is_needed(workplace, capsys):
                                        "the report needs\n")
 
 
-def test_nets_without_a_common_seed_are_one_line(workplace, capsys):
-    for path in study.LOGS.glob("mlp-seed*"):
-        path.unlink()
-    write_curves(study.LOGS, "mlp", first=7)
-    assert study.main([]) == 1
-    assert capsys.readouterr() == ("", "study: lenet and mlp have no seed in common\n")
+def test_nets_without_a_common_seed_are_one_line(logs):
+    for run in logs[0]["mlp"]:
+        run["seed"] += 10
+    with pytest.raises(RunError, match="lenet and mlp have no seed in common"):
+        study.make_blocks(*logs)
 
 
-def test_recipes_and_nets_can_be_renamed_and_removed(workplace, capsys, monkeypatch):
-    monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
-    before = study.make_blocks(*map(finished_series, study.read_logs()))
+def test_recipes_and_nets_can_be_renamed_and_removed(logs, monkeypatch):
+    before = study.make_blocks(*logs)
     monkeypatch.setattr(tables, "RECIPES", {
         name: recipe for name, recipe in tables.RECIPES.items() if name != "mlp"})
     monkeypatch.delattr(model, "LeNet1998")
-    assert study.main([]) == 0
-    after = study.make_blocks(*map(finished_series, study.read_logs()))
+    after = study.make_blocks(*logs)
     assert after["results"] != before["results"]
     assert sorted(after["results"].splitlines()) == sorted(before["results"].splitlines())
     assert "| CustomMLP (`mlp`): " in after["results"].splitlines()[-1]
