@@ -3,7 +3,8 @@
 Eight nets have every combination of dropout, weight decay and augmentation. A question is a
 contrast: a weighted sum over the eight nets of one seed. The mean of these sums over the seeds, its
 95 % interval and its p are Student's t, which assumes nothing of what the nets of a seed have in
-common. Effects and interactions are defined as in Box, Hunter and Hunter 2005, "Statistics for
+common. If the sum is the same in every seed, the sign test takes its place, without an interval.
+Effects and interactions are defined as in Box, Hunter and Hunter 2005, "Statistics for
 Experimenters", chapter 5: the mean over four nets less the mean over the other four.
 """
 
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from lab.runs import compare
 
@@ -64,8 +64,8 @@ class Effect:
 
     question: str
     mean: float
-    low: float  # lower end of the 95 % interval
-    high: float  # upper end
+    low: float  # lower end of the 95 % interval; the mean if it is the same in every seed
+    high: float  # upper end, likewise
     p: float  # two-sided, corrected for the number of all questions in all measures
     verdict: str  # "helps", "hurts", "less than the sum", "more than the sum" or "undecided"
 
@@ -80,20 +80,19 @@ def answer(series):
     gathered = {measure: gather(series, measure) for measure in MEASURES}
     if min(values.shape[-1] for values in gathered.values()) < 2:
         return {}
-    rows = [(measure, words, np.tensordot(weights, gathered[measure], 3))  # a value a seed
+    # Rounded, so that sums which differ by the rounding of floats alone have no spread.
+    rows = [(measure, words, compare.t_test(np.tensordot(weights, gathered[measure], 3).round(10)))
             for measure in MEASURES for words, weights in list_questions().items()]
-    tests = [stats.ttest_1samp(sums, 0) for _, _, sums in rows]
-    corrected = compare.correct([test.pvalue for test in tests])
+    corrected = compare.correct([p for *_, (*_, p) in rows])
     answers = {measure: [] for measure in MEASURES}
-    for (measure, words, sums), test, p in zip(rows, tests, corrected, strict=True):
-        interval, verdict = test.confidence_interval(), "undecided"
+    for (measure, words, (mean, low, high, _)), p in zip(rows, corrected, strict=True):
+        verdict = "undecided"
         if p < compare.LEVEL:
-            good = (sums.mean() > 0) == MEASURES[measure][2]
+            good = (mean > 0) == MEASURES[measure][2]
             alone = words.split(",")[0] in PARTS
             verdict = (("helps" if good else "hurts") if alone else
                        f"{'more' if good else 'less'} than the sum")
-        answers[measure].append(
-            Effect(words, sums.mean(), interval.low, interval.high, p, verdict))
+        answers[measure].append(Effect(words, mean, low, high, p, verdict))
     return answers
 
 

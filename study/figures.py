@@ -69,7 +69,8 @@ def draw_effects(answers, questions):
         ax.axvline(0, color=GREY, linewidth=1)
         for y, effect in enumerate(rows):
             sure = effect.verdict != "undecided"
-            ax.errorbar(effect.mean, y, xerr=(effect.high - effect.low) / 2, fmt="o", capsize=3,
+            reach = (effect.high - effect.low) / 2 or None  # none if it is the same in every seed
+            ax.errorbar(effect.mean, y, xerr=reach, fmt="o", capsize=3,
                         color=BLUE if sure else GREY, markerfacecolor=BLUE if sure else "white")
         ax.set(title=f"Change in {measure}, {unit}", ylim=(len(rows) - 0.5, -0.5),
                xlabel="better \N{RIGHTWARDS ARROW}")

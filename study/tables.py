@@ -97,19 +97,23 @@ def effects_table(series):
     parts = []
     for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
         parts.append(table([measure, f"{unit} (95 % interval)", "p", "says"], [
-            [effect.question, f"{effect.mean:+.{digits}f} "
-             f"({effect.low:+.{digits}f} to {effect.high:+.{digits}f})", f"{effect.p:.2g}",
+            [effect.question, f"{effect.mean:+.{digits}f} (" + (
+                f"{effect.low:+.{digits}f} to {effect.high:+.{digits}f})"
+                if effect.low < effect.high else "same in every seed)"), f"{effect.p:.2g}",
              effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
             for effect in answers[measure]]))
     seeds = effects.gather(series, "accuracy").shape[-1]
     mean, low, high = effects.find_correlations(series)
     dropout = answers["accuracy"][0]
-    return "\n\n".join([*parts, (
+    words = (
         f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} "
         "answers (Holm 1979); the intervals are not. The accuracies of two of the eight nets "
         f"correlate over the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to "
-        f"{high:+.2f}). Any effect of dropout on accuracy, on average, is below "
-        f"{max(abs(dropout.low), abs(dropout.high)):.2f} points.")])
+        f"{high:+.2f}).")
+    if dropout.low < dropout.high:
+        words += (" Any effect of dropout on accuracy, on average, is below "
+                  f"{max(abs(dropout.low), abs(dropout.high)):.2f} points.")
+    return "\n\n".join([*parts, words])
 
 
 def calibration_error(calibration):

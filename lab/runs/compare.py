@@ -63,15 +63,11 @@ def measure_difference(found, name, base):
     a, b = (error_counts([each[seed] for seed in sorted(each)]) for each in (a, b))
     samples = [b - a] if paired else [b, a]  # fewer errors are more accuracy: base minus series
     deviation = np.sqrt(sum(sample.var(ddof=1) for sample in samples))
-    if deviation:
-        test = "paired" if paired else "Welch"
-        mean, low, high, p = t_test(*samples)
-    elif mean := b[0] - a[0]:
-        test, low, high = "sign test" if paired else "permutation test", mean, mean
-        # By chance, all signs, or all ways to deal the runs out, are as likely. Two are so extreme.
-        p = 2 / (2 ** len(a) if paired else math.comb(len(a) + len(b), len(a)))
-    else:
+    mean, low, high, p = t_test(*samples)
+    if not (mean or deviation):
         return None
+    test = (("paired" if paired else "Welch") if deviation else
+            ("sign test" if paired else "permutation test"))
     test += f", {len(a)} seeds" if paired else f", {len(a)} and {len(b)} seeds"
     point = 100 / count_examples(found[base][0])  # one image, in points
     return Difference(mean * point, low * point, high * point, p, paired, test, deviation * point)
@@ -80,11 +76,16 @@ def measure_difference(found, name, base):
 def t_test(sample, *other):
     """Tests with Student's t whether the mean of a sample is 0, or that of another (Welch 1947).
 
-    Returns the mean or the difference, the ends of its 95 % interval, and the two-sided p.
+    Returns the mean or the difference, the ends of its 95 % interval, and the two-sided p. Without
+    any spread, the p is that of an exact test, and both ends are the mean: there is no interval.
     """
     # scipy.stats has these tests, but report.py would start half a second later if it imported it.
     samples = sample, *other
     mean = sample.mean() - sum(each.mean() for each in other)
+    if not any(map(np.ptp, samples)):
+        # By chance, all signs, or all ways to deal the runs out, are as likely. Two are so extreme.
+        ways = math.comb(sum(map(len, samples)), len(sample)) if other else 2 ** len(sample)
+        return mean, mean, mean, 2 / ways if mean else 1.0
     squares = [each.var(ddof=1) / len(each) for each in samples]  # standard errors, squared
     error = np.sqrt(sum(squares))
     # Welch and Satterthwaite's degrees of freedom; for a single sample they are n - 1.

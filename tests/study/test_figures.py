@@ -154,6 +154,20 @@ def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
         assert points == [rows[place].mean for place in (0, 1, 2, 10)]
 
 
+def test_an_effect_that_is_the_same_in_every_seed_has_no_bar(tmp_path):
+    """Weight decay gains 0.2 points in each of three seeds, and dropout is left to chance."""
+    for (dropout, decay, _), name in effects.NETS.items():
+        write_series(tmp_path, name, [0.99 + 0.002 * decay + 1e-4 * dropout * seed**2
+                                      for seed in range(3)], model=name)
+    answers = effects.answer(read(tmp_path))
+    ax, _ = figures.draw_effects(answers, list(effects.list_questions())[:2]).axes
+    ends = [segment[:, 0] for bar in ax.collections for segment in bar.get_segments()]
+    dropout, decay = answers["accuracy"][:2]
+    np.testing.assert_allclose(ends, [(dropout.low, dropout.high)])
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"] == [
+        dropout.mean, decay.mean]
+
+
 def test_legends_of_the_report_say_what_its_tables_say():
     for name, series in read(ROOT / "logs/report").items():
         figure = charts.draw_curves(name, series, "accuracy")
