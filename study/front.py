@@ -10,8 +10,7 @@ from itertools import chain
 import model
 from lab.files import RunError
 from lab.runs import compare
-from lab.runs.series import accuracies, error_counts, mean_errors, spread
-from lab.training.jobs import describe
+from lab.runs.series import accuracies, describe_runs, error_counts, mean_errors, spread
 from study.tables import PUBLISHED, PUBLISHED_WITHIN, label, table
 
 NETS = ("lenet", "mlp", "lenet_reg")
@@ -85,8 +84,8 @@ def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
     first, counts = series["lenet"][0], error_counts(series["lenet"])
     return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
-            f"{describe([first])}`. Another machine rounds differently, and may end elsewhere: ten "
-            f"seeds have {counts.min()} to {counts.max()} errors. Then `python plot.py` draws the "
+            f"{describe_runs([first])}`. Another machine rounds differently, and may end elsewhere: "
+            f"ten seeds have {counts.min()} to {counts.max()} errors. Then `python plot.py` draws the "
             "curves and the errors into `img/`.")
 
 
