@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STANDARD_LIBRARY = Path(os.__file__).resolve().parent
 # The files as they are loaded. Whoever edits one later runs other code than the file holds.
 SOURCES = {path: path.read_bytes() for path in ROOT.glob("*.py")}
+KEPT = {"__main__", "lab", "lab.command", "lab.start"}  # what is being loaded as this is
 
 
 def is_ours(path):
@@ -27,17 +28,20 @@ def find_file(module):
     return Path(module.__file__).resolve() if getattr(module, "__file__", None) else None
 
 
-# Ctrl-C while a script imports torch ends it at once, without a traceback through torch.
-if not in_notebook() and find_file(sys.modules["__main__"]) in SOURCES and (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler):
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def forget():
     """Has all files of this folder loaded anew when they are imported the next time."""
     for name, module in list(sys.modules.items()):
-        if (path := find_file(module)) and is_ours(path) and path.is_relative_to(ROOT):
+        path = None if name in KEPT else find_file(module)
+        if path and is_ours(path) and path.is_relative_to(ROOT):
             del sys.modules[name]
+
+
+if in_notebook():
+    forget()  # %run model.py may have loaded what has been edited since
+# Ctrl-C while a script imports torch ends it at once, without a traceback through torch.
+elif find_file(sys.modules["__main__"]) in SOURCES and (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start(main):
@@ -56,6 +60,7 @@ def start(main):
             sys.exit(main())
         finally:
             forget()
+            del sys.modules[__name__]  # or the next program would find the sources of this one
     if threading.current_thread() is not threading.main_thread():
         sys.exit(main())
     handlers = {"SIGTERM": interrupt, "SIGPIPE": signal.SIG_DFL}  # Windows has no SIGPIPE

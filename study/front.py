@@ -84,9 +84,9 @@ def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
     first, counts = series["lenet"][0], error_counts(series["lenet"])
     return (f"After one to two minutes of training, you read `lenet-seed{first['seed']}: finished, "
-            f"{describe_runs([first])}`. Another machine rounds differently, and may end elsewhere: "
-            f"ten seeds have {counts.min()} to {counts.max()} errors. Then `python plot.py` draws the "
-            "curves and the errors into `img/`.")
+            f"{describe_runs([first])}`. Another machine rounds differently, and may end "
+            f"elsewhere: ten seeds have {counts.min()} to {counts.max()} errors. Then "
+            "`python plot.py` draws the curves and the errors into `img/`.")
 
 
 def count_parameters(net):

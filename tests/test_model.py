@@ -141,8 +141,10 @@ def test_parameter_table_shows_the_arithmetic():
 
 def test_running_it_prints_every_table(capsys):
     runpy.run_path(str(Path(model.__file__)), run_name="__main__")
-    tables = capsys.readouterr().out.split("\n\n")
-    for (kind, _, _, counts, total, _), table in zip(NETS, tables, strict=True):
+    tables = {table.split()[1]: table for table in capsys.readouterr().out.split("\n\n")}
+    assert tables.keys() == {kind.__name__ for kind, *_ in NETS}
+    for kind, _, _, counts, total, _ in NETS:
+        table = tables[kind.__name__]
         sums = " + ".join(f"{count:,}" for count in counts.values())
         assert table.startswith(f"| {kind.__name__} |")
         assert f"| total | {sums} | **{total:,}** |" in table
