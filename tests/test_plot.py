@@ -241,13 +241,18 @@ def test_other_images_have_a_panel_of_their_own(tmp_path):
         ("Accuracy on 10,000 test images", "LeNet-5 (lenet-fashion)")]
 
 
-def test_weights_are_looked_for_in_the_checkpoint_folder_too(record, tmp_path, unsaved):
+@pytest.mark.parametrize("place", ["logs", "checkpoints"])
+def test_weights_are_looked_for_beside_the_logs_and_in_the_checkpoint_folder(
+        place, record, tmp_path, unsaved):
     (tmp_path / "checkpoints").mkdir()
-    (record[0] / "lenet_record-seed0.pt").rename(tmp_path / "checkpoints/lenet_record-seed0.pt")
-    argv = ["--log-dir", str(record[0]), "--out", str(tmp_path), "--checkpoint-dir"]
-    assert plot.main([*argv, str(tmp_path)]) == 0
+    weights, elsewhere = record[0] / "lenet_record-seed0.pt", tmp_path / "lenet_record-seed0.pt"
+    weights.rename(elsewhere)
+    argv = ["--log-dir", str(record[0]), "--checkpoint-dir", str(tmp_path / "checkpoints"),
+            "--out", str(tmp_path)]
+    assert plot.main(argv) == 0
     assert not (tmp_path / "LeNet_record_filters.png").exists()
-    assert plot.main([*argv, str(tmp_path / "checkpoints")]) == 0
+    elsewhere.rename(tmp_path / place / elsewhere.name)
+    assert plot.main(argv) == 0
     assert (tmp_path / "LeNet_record_filters.png").exists()
 
 

@@ -171,6 +171,16 @@ def test_the_same_difference_in_every_seed_has_no_interval(tmp_path, capsys):
     assert rows["lenet-x"].endswith("undecided against lenet")
 
 
+@pytest.mark.parametrize("compared", [0, 1, 2])
+def test_one_verdict_alone_is_corrected_for_nothing(compared, tmp_path, capsys):
+    write_series(tmp_path, "lenet", [0.98, 0.97, 0.96])
+    for lr in range(compared):
+        write_series(tmp_path, f"lenet-lr{lr}", [0.98, 0.98, 0.97], model="lenet")
+    write_series(tmp_path, "lenet-one", [0.98], model="lenet")  # its one seed is not tested
+    assert report.main(["--log-dir", str(tmp_path)]) == 0
+    assert ("(Holm)" in capsys.readouterr().out) == (compared > 1)
+
+
 @pytest.mark.parametrize(("names", "status", "words"), [
     (["lenet"], 2, "lenet alone: give two series or more"),
     (["lenet", "lenet"], 2, "lenet lenet: a series cannot be compared with itself"),

@@ -284,6 +284,8 @@ def test_dots_tell_mean_deviation_and_errors(tmp_path, stretched):
         "99.13 ± 0.03 %\n87.3 errors, 3 seeds", "99.99 %\n1 error, 1 seed"]
     assert [dots for _, dots, *_ in read_dots(figure)] == [
         pytest.approx([99.10, 99.13, 99.15]), pytest.approx([99.99])]
+    ends = [ends for *_, ends in read_dots(figure)]  # the mean is nearer to the upper one
+    assert ends == [pytest.approx((99.10, 99.15)), pytest.approx((99.99, 99.99))]
     ax = figure.axes[0]
     assert ("stretched" in ax.get_xlabel()) == stretched == (ax.get_xscale() != "linear")
     assert min(ax.get_xticks()) <= 99.1

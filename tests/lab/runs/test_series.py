@@ -103,6 +103,7 @@ def test_only_the_series_asked_for_is_read(tmp_path):
     ("csv", lambda content: content.replace(b"0.5", b"half")),
     ("csv", lambda content: b""),
     ("csv", lambda content: content[: content.index(b"2,0.1")]),  # a row is gone
+    ("csv", lambda content: content + b"3,0.1,0.2,0.9,0.3,0.6,1.5\n"),  # a row is too many
     ("csv", lambda content: content[:-12]),  # within the last row
     ("csv", lambda content: content[:-1] + b",7\n"),
     ("csv", lambda content: b"\xff" + content),
