@@ -105,6 +105,46 @@ def test_unfinished_elsewhere_goes_on_and_says_so(train, unfinished, capsys, mon
         assert train() == 0  # it is made again, here
 
 
+def test_a_second_resume_is_compared_with_the_first(train, monkeypatch, capsys):
+    """Not with the machine on which the run began."""
+    original, here = main.train, machine.environment("cpu")
+    for stop_in, torch_version, told in ((1, "1", False), (2, "2", True), (9, "2", False)):
+        done = iter([original] * stop_in) if stop_in < 9 else iter(lambda: original, None)
+        monkeypatch.setattr(main, "train", lambda *args, done=done: next(done, interrupt)(*args))
+        monkeypatch.setattr(machine, "environment",
+                            lambda device, version=torch_version: {**here, "torch": version})
+        train("--epochs", "4")
+        out = capsys.readouterr().out
+        assert ("this has changed: torch" in out) == told, out
+    log = json.loads(Path("logs/lenet-epochs4-seed0.json").read_text())
+    assert [log["environment"]["torch"], *(each["torch"] for each in log["resumed"])] == ["1", "2"]
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_who_guesses_is_told_and_so_are_few_steps(train, monkeypatch, capsys, small_digits):
+    labels = small_digits["test"][1]
+    commonest = max((labels == digit).sum() for digit in range(10)) / len(labels)
+    test = main.test
+    for accuracy, told in ((commonest, True), (commonest + 0.005, False)):
+        monkeypatch.setattr(main, "test", lambda *args, accuracy=accuracy: (
+            2.3, float(accuracy), test(*args)[2]))
+        assert train("--restart") == 0
+        out = capsys.readouterr().out
+        assert ("lenet-epochs2-seed0: no better than guessing the commonest digit" in out) == told
+        assert "lenet-epochs2-seed0: 10 steps in all are few to learn in" in out
+    assert train("--batch-size", "12") == 0  # 100 steps
+    assert "steps in all" not in capsys.readouterr().out
+
+
+def test_a_busy_machine_is_told_once_a_run(train, monkeypatch, capsys):
+    monkeypatch.setattr(machine, "is_busy", lambda: True)
+    assert train() == 0
+    assert capsys.readouterr().out.count("keep this machine busy; OMP_NUM_THREADS=1 may be") == 1
+
+
 def test_unfinished_without_its_checkpoint_starts_from_the_beginning(train, unfinished, capsys):
     Path("checkpoints/lenet-epochs2-seed0.pt").unlink()
     assert train() == 0

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 
 import pytest
 import torch
@@ -75,3 +76,23 @@ def test_bfloat16_is_emulated_by_a_cpu_without_instructions_for_it(
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: available)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
     assert machine.emulates_bf16(device) == emulates
+
+
+def test_the_log_tells_torchs_threads(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    assert machine.environment("cpu")["threads"] == 7
+
+
+@pytest.mark.parametrize(("threads", "load", "busy"), [
+    (4, 4.0, False), (4, 6.1, True), (1, 9.0, False), (2, 5.9, False)])
+def test_a_machine_is_busy_if_others_want_its_cores(monkeypatch, threads, load, busy):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    assert machine.is_busy() == busy
+
+
+def test_where_no_load_is_told_none_is_busy(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.delattr(os, "getloadavg")
+    assert not machine.is_busy()

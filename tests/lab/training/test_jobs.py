@@ -131,7 +131,8 @@ def children(monkeypatch):
     begun, outcomes = [], {}
 
     class Process:
-        def __init__(self, argv, env, stderr, **_):
+        def __init__(self, argv, env, stderr, start_new_session, **_):
+            assert start_new_session  # Ctrl-C reaches the first process alone
             begun.append((argv, env))
             lines, faults, self.returncode = outcomes[argv[argv.index("--seed") + 1]]
             self.stdout = io.StringIO("".join(f"{line}\n" for line in lines))
@@ -163,14 +164,14 @@ def test_what_the_processes_say_is_passed_on_and_faults_are_told_by_their_kind(c
     outcomes["0"] = ["lenet-seed0: so it is", "epoch 1/1  train"], ["main.py: lenet-seed0: no"], 1
     outcomes["1"] = [], [f"main.py: lenet-seed1: {BUSY}"], 1
     outcomes["2"] = [], ["Traceback", "main.py: no such data"], 1
-    outcomes["3"] = [], [], -9
+    outcomes["3"] = [], [], -15
     outcomes["4"] = [], [], 3
     outcomes["5"] = ["lenet-seed5: finished"], ["a warning"], 0
     runs = side_by_side(6)
     assert [(type(run.fault).__name__, str(run.fault)) for run in runs] == [
         ("RunError", "lenet-seed0: no"), ("Busy", f"lenet-seed1: {BUSY}"),
         ("RunError", "lenet-seed2: no such data"),
-        ("RunError", "lenet-seed3: killed by signal 9"),
+        ("RunError", "lenet-seed3: killed by signal 15"),
         ("RunError", "lenet-seed4: ended without a word"), ("NoneType", "None")]
     assert [run.complete for run in runs] == [False] * 5 + [True]
     assert sorted(capsys.readouterr().out.splitlines()) == [

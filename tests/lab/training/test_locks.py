@@ -37,6 +37,29 @@ def test_locks_are_taken_in_one_order(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*/*"))
 
 
+def test_one_folder_by_two_names_is_locked_once(tmp_path):
+    with locks.lock("run", [tmp_path, tmp_path / ".." / tmp_path.name]):
+        assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_lock_is_removed_while_it_is_held(tmp_path, monkeypatch):
+    """Later, it may be that of the next process already."""
+    held, acquire, remove, seen = [], locks.acquire, locks.remove, []
+
+    def note(*args):
+        path, proxy = acquire(*args)
+        held.append(proxy.lock)
+        return path, proxy
+
+    monkeypatch.setattr(locks, "acquire", note)
+    monkeypatch.setattr(
+        locks, "remove", lambda path: seen.append(held[0].is_locked) or remove(path))
+    with locks.lock("run", [tmp_path]):
+        pass
+    assert seen == [True]
+    assert not held[0].is_locked
+
+
 @pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP])
 def no_locks(request, monkeypatch):
     """Simulates a file system without locks, as some NFS and FUSE mounts are."""
