@@ -23,7 +23,7 @@ from lab.command import hide_bar
 from lab.files import RunError
 from lab.runs.series import describe_runs
 from lab.training.check import describe_fault
-from lab.training.locks import BUSY, Busy
+from lab.training.locks import BUSY, Busy, lock
 from lab.training.names import checksum
 
 
@@ -43,7 +43,7 @@ def attempt(run):
         missing = False
         try:
             if not look(run):
-                stack.enter_context(run.lock())
+                stack.enter_context(lock(run.name, (run.log_dir, run.checkpoint_dir)))
                 # Another process may have finished it meanwhile.
                 missing = not (look(run) or (run.rebuild() and look(run)))
         except RunError as fault:

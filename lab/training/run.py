@@ -23,7 +23,6 @@ from lab.runs.checkpoints import blaming, load_states, read_checkpoint, unwrap
 from lab.runs.identity import describe_code, explain_refusal, find_differences
 from lab.runs.series import SEED, describe_runs, find_logs, read_history, read_log
 from lab.training.answers import examine
-from lab.training.locks import lock
 
 FEW_STEPS = 100  # in all; LeNet-5 learns little in fewer
 
@@ -45,32 +44,14 @@ class Run:
     complete: bool = False  # whether its loop has ended
     guess: float = 0.0  # the accuracy of who always says the commonest label
     held: bool = False  # whether another program keeps the log from being written
-    slowed: bool = False  # whether it was said that the machine is busy
     fault: RunError | None = None  # why it could not be trained
 
     def __post_init__(self):
+        self.series = self.name.rpartition(SEED)[0]
+        self.epochs = self.identity["recipe"]["epochs"]
+        self.seed, self.measured = map(self.identity.get, ("seed", "evaluated_on"))
         self.csv, self.json = (self.log_dir / f"{self.name}.{kind}" for kind in ("csv", "json"))
         self.checkpoint = self.checkpoint_dir / f"{self.name}.pt"
-
-    @property
-    def seed(self):
-        return self.identity["seed"]
-
-    @property
-    def measured(self):
-        return self.identity["evaluated_on"]
-
-    @property
-    def series(self):
-        return self.name.rpartition(SEED)[0]
-
-    @property
-    def epochs(self):
-        return self.identity["recipe"]["epochs"]
-
-    def lock(self):
-        """Keeps other processes off this run while the block runs. Raises Busy and RunError."""
-        return lock(self.name, (self.log_dir, self.checkpoint_dir))
 
     def check(self, other, path):
         """Raises RunError if `other`, read from `path`, is not this run."""
@@ -215,10 +196,9 @@ class Run:
             outdated = (self.json, self.csv)  # of the run that a restart replaces
         self.save(outdated)
         self.update_log()
-        if machine.is_busy() and not self.slowed:
+        if epoch == 1 and machine.is_busy():
             print(f"{self.name}: other programs keep this machine busy; OMP_NUM_THREADS=1 may be "
                   "several times as fast")
-            self.slowed = True
 
     def finish(self):
         """Marks the run as complete: its loop has ended. Says what has come of it."""

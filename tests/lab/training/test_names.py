@@ -532,3 +532,9 @@ def test_a_start_reads_one_log_of_each_other_series(train, monkeypatch):
     assert train("--seed", "4") == 0
     assert read == [*(f"lenet-seed{seed}" for seed in range(4)), "lenet-lr0.2-seed0",
                     *(f"lenet-x-seed{seed}" for seed in range(4))]
+
+
+def test_two_codes_that_nobody_knows_are_not_the_same():
+    one = make_log()
+    del one["code"]
+    assert find_differences(one, {**one}) == {"code": (None, None)}
