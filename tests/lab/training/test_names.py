@@ -538,3 +538,8 @@ def test_two_codes_that_nobody_knows_are_not_the_same():
     one = make_log()
     del one["code"]
     assert find_differences(one, {**one}) == {"code": (None, None)}
+
+
+def test_bounds_of_the_distortion_count_with_it():
+    one, other = (make_log(augment=True, rotation=rotation) for rotation in (12.0, 30.0))
+    assert find_differences(one, other) == {"rotation": (12.0, 30.0)}
