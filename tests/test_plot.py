@@ -1,5 +1,6 @@
 """plot.py: which figures it draws, whether they show what the logs say, and its files."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -155,6 +156,21 @@ def test_each_way_to_distort_has_its_samples_and_no_way_has_none(tmp_path):
     assert "rotation ± 12°" in captions["samples.png"]
     assert "on them: LeNet-5 with augmentation and LeNet-5, regularised." in captions["samples.png"]
     assert "rotation ± 30°" in captions["lenet_augment-rotation30_samples.png"]
+
+
+def test_series_of_other_training_images_have_their_own_samples(tmp_path):
+    for name in ("lenet_augment", "lenet_augment-theirs", "lenet_reg"):
+        write_curves(tmp_path, name)
+    path = tmp_path / "lenet_augment-theirs-seed0.json"
+    log = json.loads(path.read_text("utf-8"))
+    log["data"]["train"]["images_crc32"] = 1
+    path.write_text(json.dumps(log), "utf-8")
+    listed = [name for name, _ in plot.list_figures(read(tmp_path), [], dataset.DATA_DIR)]
+    assert listed[-2:] == ["samples.png", "lenet_augment-theirs_samples.png"]
+    (caption, figure), = draw(tmp_path, word="samples").items()  # theirs are not at hand
+    assert caption == "samples.png"
+    assert figure.texts[0].get_text().endswith(
+        "Trained on them: LeNet-5 with augmentation and LeNet-5, regularised.")
 
 
 @pytest.mark.parametrize(("log_dir", "out"), [

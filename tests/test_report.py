@@ -107,7 +107,8 @@ def test_an_edited_recipe_shows_in_the_table(tmp_path, capsys):
     """Its name cannot tell: lenet-epochs2 was trained with the edited recipe."""
     lenet = RECIPES["lenet"]
     write_recipes(tmp_path, {"lenet": lenet})
-    assert tabulate(tmp_path, capsys)[0] == {"lenet": ""}  # one series differs from none
+    assert report.main(["--log-dir", str(tmp_path)]) == 0
+    assert "settings" not in capsys.readouterr().out  # one series differs from none
     write_recipes(tmp_path, {"lenet-epochs2": replace(lenet, lr=0.05),
                              "lenet-epochs2-lr0.1": replace(lenet, momentum=0.8)})
     assert tabulate(tmp_path, capsys)[0] == {
@@ -146,6 +147,13 @@ def test_series_that_differ_in_the_code_alone_are_told(tmp_path, capsys):
     write_recipes(tmp_path, {"lenet-new": lenet}, code={"main.train": "2"})
     assert tabulate(tmp_path, capsys)[0] == {
         "lenet": "lr 0.1, code", "lenet-lr0.2": "lr 0.2", "lenet-new": "lr 0.1, code"}
+    # Nor does that count as a setting that most of them share.
+    write_recipes(tmp_path, {"lenet-long": replace(lenet, batch_size=64, momentum=0.8, epochs=7,
+                                                   weight_decay=1e-3, dropout=0.2)}, probe=0.5)
+    found, last = tabulate(tmp_path, capsys)
+    assert (found["lenet"], found["lenet-new"]) == ("code", "code")
+    assert last.startswith("Unless a row tells others: ")
+    assert "code" not in last
 
 
 def test_the_plain_series_of_a_name_with_an_exponent(tmp_path):
@@ -158,6 +166,14 @@ def test_the_plain_series_of_a_name_with_an_exponent(tmp_path):
     found = read(tmp_path)
     assert report.find_plain(found) == {"lenet-lr1e-06-validate": "lenet-validate",
                                         "lenet-weight_decay1e-06-7": "lenet-weight_decay1e-06"}
+
+
+def test_a_variation_has_the_model_and_the_data_of_its_plain_series(tmp_path):
+    """A net of the user's may be called tiny-net; it is no variation of tiny."""
+    for name, model, size in (("tiny", "tiny", 9), ("tiny-net", "tiny-net", 9),
+                              ("tiny-other_digits", "tiny", 8), ("tiny-lr0.2", "tiny", 9)):
+        write_series(tmp_path, name, [0.9, 0.8], model=model, size=size)
+    assert report.find_plain(read(tmp_path)) == {"tiny-lr0.2": "tiny"}
 
 
 def test_the_same_difference_in_every_seed_has_no_interval(tmp_path, capsys):

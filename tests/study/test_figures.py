@@ -63,6 +63,7 @@ def test_the_overview_shows_three_nets_and_the_paper(tmp_path):
     assert "LeNet-5 in 1998\n(LeCun et al.):\n99.05 %" in texts(figure)
     assert texts(figure)[0].endswith(" 3 seeds")
     assert figure.axes[0].get_xscale() == "linear"
+    assert figure.get_figwidth() == 6  # inches, so that its words can be read on a phone
 
 
 def test_regularisation_has_five_rows(tmp_path):
@@ -70,7 +71,9 @@ def test_regularisation_has_five_rows(tmp_path):
     for seeds, name in enumerate(figures.REGULARISATION, start=1):
         finals[name] = [0.99 + 0.001 * seeds - 0.0002 * seed for seed in range(seeds)]
         write_series(tmp_path, name, finals[name], model=name)
-    rows = read_dots(draw(tmp_path)["regularisation.png"])
+    figure = draw(tmp_path)["regularisation.png"]
+    rows = read_dots(figure)
+    assert figure.get_figwidth() == 6
     assert [label for label, *_ in rows] == [
         "LeNet-5", "LeNet-5 with dropout", "LeNet-5 with weight decay",
         "LeNet-5 with augmentation", "LeNet-5, regularised\n(all three)"]
@@ -107,6 +110,13 @@ def test_every_form_of_the_drawn_digits_is_shown(tmp_path):
     assert len({tuple(image.get_extent()) for image in images}) == len(images)
 
 
+@pytest.mark.parametrize(("names", "drawn"), [([], 0), (["lenet"], 0), (["lenet", "lenet_reg"], 1)])
+def test_no_ablation_of_one_net_alone(tmp_path, names, drawn):
+    for name in ("mlp", *names):
+        write_curves(tmp_path, name)
+    assert ("ablation.png" in draw(tmp_path)) == drawn
+
+
 @pytest.mark.parametrize("names", [["lenet_1998"], ["lenet", "lenet_reg"], ["lenet_1998", "mlp"]])
 def test_no_road_without_two_of_its_nets_and_one_of_1998(tmp_path, names):
     for name in names:
@@ -138,7 +148,10 @@ def test_effects_have_their_interval_and_are_filled_where_they_count(tmp_path):
             effect.verdict != "undecided" for effect in rows]
         ends = [segment[:, 0] for bar in ax.collections for segment in bar.get_segments()]
         np.testing.assert_allclose(ends, [(effect.low, effect.high) for effect in rows])
+        assert [0, 0] in [list(line.get_xdata()) for line in ax.lines]  # the line of no effect
     assert any(effect.verdict != "undecided" for effect in answers["accuracy"])
+    assert [ax.get_title() for ax in figure.axes] == [
+        "Change in accuracy, points", "Change in test loss, nats"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == list(effects.list_questions())
     assert figure.axes[0].yaxis_inverted()  # the first question stands at the top

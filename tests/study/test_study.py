@@ -93,8 +93,10 @@ def test_a_block_on_two_pages_is_one_line_and_nothing_is_written(workplace, caps
     assert not study.FIGURES.exists()
 
 
-def test_a_damaged_log_is_one_line(workplace, capsys):
-    path = study.LOGS / "mlp-seed1.json"
+@pytest.mark.parametrize("name", [
+    "mlp-seed1", "validation/mlp-validate-seed1", "again/lenet-seed0"])
+def test_a_damaged_log_is_one_line(name, workplace, capsys):
+    path = study.LOGS / f"{name}.json"
     path.write_text("{")
     assert study.main([]) == 1
     assert capsys.readouterr() == ("", f"study: {path}: damaged, or not a log of main.py\n")

@@ -273,6 +273,15 @@ def test_losses_that_have_no_logarithm_are_passed_over(tmp_path):
     assert min(rest) / 5 < low < min(rest) < max(rest) < high < 5 * max(rest)
 
 
+def test_a_figure_is_never_higher_than_matplotlib_can_draw(tmp_path):
+    write_series(tmp_path, "lenet", [0.99])
+    runs = read(tmp_path)["lenet"]
+    for lines, reduced in ((2, False), (4000, True)):
+        figure = charts.draw_dots([("A", [("line\n" * lines, runs)])])
+        assert figure.bbox.height < 2**16
+        assert (figure.dpi < 150) == reduced  # dots to the inch
+
+
 @pytest.mark.parametrize("stretched", [True, False])
 def test_dots_tell_mean_deviation_and_errors(tmp_path, stretched):
     write_series(tmp_path, "lenet", [0.9910, 0.9913, 0.9915])

@@ -90,6 +90,7 @@ def test_the_samples_say_what_was_done_and_whose_they_are():
     runs = [{"data": {"train": fingerprint(True)}}]
     names = ["lenet_reg", "mine", "lenet-augment", "b", "c"]
     for count, words in ((1, "LeNet-5, regularised."), (2, "LeNet-5, regularised and mine."),
+                         (4, "LeNet-5, regularised; mine; LeNet-5 (lenet-augment) and b."),
                          (5, "LeNet-5, regularised; mine; LeNet-5 (lenet-augment) and 2 more.")):
         figure = pictures.draw_samples(dict.fromkeys(names[:count], runs), dataset.DATA_DIR,
                                        {**LENET, "rotation": 33.0, "thickening": 0.5})
@@ -114,6 +115,8 @@ def test_confusion_matrix_counts_by_hand(digits, record):
     colours = figure.axes[0].images[0].get_array()
     assert colours.mask.diagonal().all()  # the diagonal has no say in the colours
     assert colours.max() == 1
+    assert figure.axes[0].images[0].get_clim() == (0, 5)  # so that a single error is not dark
+    assert {text.get_color() for text in figure.axes[0].texts} == {"black", pictures.GREY}
 
 
 def test_numbers_on_dark_cells_are_white(digits):

@@ -164,6 +164,14 @@ def test_a_difference_of_nothing_takes_more_seeds_than_anybody_has():
     assert few < many
 
 
+def test_a_series_in_one_line(tmp_path):
+    write_series(tmp_path, "a", [0.9919])
+    write_series(tmp_path, "b", [0.9919, 0.9921])
+    assert [compare.summarise(*item) for item in read(tmp_path).items()] == [
+        "a: 99.19 %, errors of 10,000: 81, 1 seed",
+        "b: 99.20 ± 0.01 %, errors of 10,000: 80 (79 to 81), 2 seeds"]
+
+
 # Compared with scipy.stats, which compare.py does not import
 
 @pytest.mark.parametrize("first", [0, 3])  # the same seeds, or only some of them
