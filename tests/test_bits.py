@@ -37,10 +37,6 @@ class Rehearsal:
         self.history.append(row)
 
 
-def test_every_recipe_has_its_number():
-    assert LOSSES.keys() == main.RECIPES.keys()
-
-
 @pytest.mark.parametrize("name", LOSSES)
 def test_two_epochs_on_few_digits_end_in_the_same_loss(name):
     recipe = main.RECIPES[name]

@@ -142,7 +142,7 @@ def test_parameter_table_shows_the_arithmetic():
 def test_running_it_prints_every_table(capsys):
     runpy.run_path(str(Path(model.__file__)), run_name="__main__")
     tables = {table.split()[1]: table for table in capsys.readouterr().out.split("\n\n")}
-    assert tables.keys() == {kind.__name__ for kind, *_ in NETS}
+    assert tables.keys() >= {kind.__name__ for kind, *_ in NETS}
     for kind, _, _, counts, total, _ in NETS:
         table = tables[kind.__name__]
         sums = " + ".join(f"{count:,}" for count in counts.values())
