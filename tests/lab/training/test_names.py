@@ -507,7 +507,7 @@ def test_runs_of_other_numbers_of_images_or_parameters_do_not_join(train, capsys
     assert re.fullmatch(rf"main.py: lenet-seed0 was trained with other settings: {changed} "
                         r"\(7 and [\d,]+\); --name WORD keeps both\n",
                         (said := capsys.readouterr()).err)
-    assert "epoch" not in said.out  # before it trains
+    assert "\nepoch" not in said.out  # before it trains
     assert read_names() == {"lenet-seed0"}
 
 
