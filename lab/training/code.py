@@ -29,7 +29,7 @@ class Source:
                      if self.path.is_relative_to(ROOT) else module.__name__)
         text = self.path.read_bytes()
         fresh = in_notebook() and module.__name__ == "__main__"  # %run has just read it
-        if text != (text if fresh else SOURCES.setdefault(self.path, text)):
+        if not fresh and text != SOURCES.setdefault(self.path, text):
             raise RunError(f"{self.path.name} has been edited since it was loaded; start again")
         self.bound, self.deeds = {}, []  # {name: [statement, ...]}, and statements that bind none
         for statement in strip(ast.parse(text)).body:

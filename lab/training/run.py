@@ -8,7 +8,6 @@ The checkpoint is written first, and it rules: the other two can be rebuilt from
 is said in runs/identity.py, and what it is called in names.py.
 """
 
-import contextlib
 import io
 import json
 import math
@@ -141,12 +140,13 @@ class Run:
 
     def refuse_other(self):
         """Raises RunError if --restart would replace the checkpoint of other settings."""
-        with contextlib.suppress(RunError):  # one that is damaged may be replaced
-            found = find_differences(read_checkpoint(self.checkpoint), self.identity)
-            if found.keys() - {"code"}:
-                self.fault = explain_refusal(self.checkpoint, found)
-        if self.fault:
-            raise self.fault
+        try:
+            saved = read_checkpoint(self.checkpoint)
+        except RunError:  # one that is damaged may be replaced
+            return
+        found = find_differences(saved, self.identity)
+        if found.keys() - {"code"}:
+            raise explain_refusal(self.checkpoint, found)
 
     def restore(self):
         """Loads the checkpoint into this run and its parts, and says so.

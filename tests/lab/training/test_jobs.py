@@ -32,6 +32,19 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+class Fake:
+    """What any process has."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def wait(self):
+        pass
+
+
 def make_runs(seeds):
     return [Run(Path(), Path(), f"lenet-seed{seed}", {
         "seed": seed, "recipe": {"epochs": 1}, "code": {"main.train": "1"}})
@@ -43,7 +56,7 @@ def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch)
     going, told = threading.Event(), threading.Event()
     terminated = []
 
-    class Process:
+    class Process(Fake):
         returncode = 0
 
         def __init__(self, argv, **_):
@@ -54,15 +67,6 @@ def test_a_process_that_starts_while_all_are_stopped_is_stopped_too(monkeypatch)
             else:
                 going.set()
                 told.wait()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def wait(self):
-            pass
 
         def terminate(self):
             terminated.append(self.seed)
@@ -130,22 +134,13 @@ def children(monkeypatch):
     """
     begun, outcomes = [], {}
 
-    class Process:
+    class Process(Fake):
         def __init__(self, argv, env, stderr, start_new_session, **_):
             assert start_new_session  # Ctrl-C reaches the first process alone
             begun.append((argv, env))
             lines, faults, self.returncode = outcomes[argv[argv.index("--seed") + 1]]
             self.stdout = io.StringIO("".join(f"{line}\n" for line in lines))
             stderr.write("".join(f"{line}\n" for line in faults))
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def wait(self):
-            pass
 
     monkeypatch.setattr(subprocess, "Popen", Process)
     begun.append(outcomes)
