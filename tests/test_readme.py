@@ -77,7 +77,9 @@ def workplace(tmp_path, monkeypatch, small_idx, digits):
     for pattern in ("lenet-seed[0-4]*", "validation/mlp-validate*", "validation/mlp-lr0.1*"):
         for path in Path("logs/report").glob(pattern):
             for name in (path.name, path.name.replace("lenet-seed", "lenet-lr0.05-seed")):
-                shutil.copy(path, Path("logs") / name)
+                for folder in (Path("logs"), Path("logs/mine")):
+                    folder.mkdir(exist_ok=True)
+                    shutil.copy(path, folder / name)
     for name in ("photo.png", "scan.jpg"):
         Image.fromarray(digits["test"][0][0]).save(name)
     shutil.copy(ROOT / "README.md", "README.md")
@@ -150,7 +152,7 @@ def test_there_are_commands_to_find():
         *(f"benchmarks/{path.name}" for path in ROOT.glob("benchmarks/*.py"))}
     reproduce = COMMANDS[str(Path("docs/reproduce.md"))]
     assert ("main.py", "--model", "mlp_wide", "--seeds", "10", "--log-dir",
-            "logs/report") in reproduce
+            "logs/mine") in reproduce
     assert ("main.py", "--lr", "0.1", "--seed", "2") in COMMANDS[str(Path("docs/using.md"))]
     assert ("pytest", "-n", "2") in COMMANDS["README.md"]
     assert len(reproduce) > 25
