@@ -62,6 +62,7 @@ class Recipe:
 RECIPES = {
     "lenet": Recipe(nets.LeNet5),
     "mlp": Recipe(nets.CustomMLP, lr=0.05),
+    "mlp_28": Recipe(nets.CustomMLP28, lr=0.05),
     "lenet_dropout": Recipe(nets.RegularizedLeNet5, dropout=0.1),
     "lenet_decay": Recipe(nets.LeNet5, weight_decay=5e-4),
     "lenet_augment": Recipe(nets.LeNet5, augment=True),

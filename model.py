@@ -72,6 +72,20 @@ class CustomMLP(nn.Module):
         return self.fc2(x)  # (B, 10)
 
 
+class CustomMLP28(nn.Module):
+    """The same without LeNet-5's padding, whose pixels never vary: 61,225 parameters."""
+    image_size = 28
+
+    def __init__(self):
+        super().__init__()
+        self.fc1 = nn.Linear(784, 77)
+        self.fc2 = nn.Linear(77, 10)
+
+    def forward(self, images):  # (B, 1, 28, 28)
+        x = F.relu(self.fc1(images.flatten(1)))  # (B, 77)
+        return self.fc2(x)  # (B, 10)
+
+
 class LeNetWide(nn.Module):
     """Three padded convolutions, tanh, then average pooling on 28x28 images: 142,346 parameters."""
     image_size = 28

@@ -33,7 +33,8 @@ TITLES = {  # of series, in words
     "lenet_1998_dense": "LeNet-5 of 1998, step 2: dense C3",
     "lenet_1998_max": "LeNet-5 of 1998, step 3: maximum pooling",
     "lenet_1998_relu": "LeNet-5 of 1998, step 4: ReLU",
-    "lenet_wide": "A wider LeNet", "mlp": "CustomMLP", "mlp_wide": "A wider MLP",
+    "lenet_wide": "A wider LeNet", "mlp": "CustomMLP", "mlp_28": "CustomMLP without padding",
+    "mlp_wide": "A wider MLP",
 }
 OURS = "DejaVu Sans"  # the font of all figures; it comes with matplotlib
 
