@@ -3,8 +3,10 @@
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from lab.runs import checkpoints
 
 WEIGHTS = predict.WEIGHTS  # committed: a fresh clone predicts without training
 ROOT = Path(predict.__file__).parent
-LINE = re.compile(r"(.+): (\d)  \((\d+\.\d) %, then (\d) with (\d+\.\d) %\)")
+LINE = re.compile(r"(.+): (\d)  \((\d+\.\d) %, then (\d) with (\d+\.\d) %\)(?:, doubtful)?")
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +88,37 @@ def test_mnist_digits_as_png_are_read_nine_times(net, raw_digits, tmp_path, caps
         assert line[2] == pytest.approx(100 * top.values[0].item(), abs=0.06)
         assert line[4] == pytest.approx(100 * top.values[1].item(), abs=0.06)
         assert row[line[3]].item() == pytest.approx(top.values[1].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("first", "word"), [(0.599, ", doubtful"), (0.601, "")])
+def test_a_low_probability_is_called_doubtful(seven, tmp_path, capsys, monkeypatch, first, word):
+    seven.save(tmp_path / "7.png")
+    answer = torch.zeros(10).index_put((torch.tensor([7, 1]),), torch.tensor([first, 1 - first]))
+    monkeypatch.setattr(predict, "ask", lambda net, picture: answer)
+    assert run(tmp_path / "7.png") == 0
+    assert capsys.readouterr().out == (f"{tmp_path / '7.png'}: 7  ({100 * first:.1f} %, then 1 "
+                                       f"with {100 - 100 * first:.1f} %){word}\n")
+
+
+def test_a_folder_stands_for_the_pictures_in_it(seven, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine/b.png", "mine/a.JPG", "mine/.hidden.png", "mine/sub/c.png", "z/10_7.webp"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        ImageOps.invert(seven.resize((280, 280))).save(name)
+    Path("mine/notes.txt").write_text("7")
+    Path("mine/c.heic").write_bytes(FAULTS["phone.heic"][0])
+    Path("empty").mkdir()
+    for options in ([], ["--show"], []):  # what --show writes is not read
+        status, lines, errors = ask(capsys, "mine", "empty", "?", *options)
+        assert status == 1
+        assert [line[:2] for line in lines] == [
+            (os.path.join(*name), 7) for name in (("mine", "a.JPG"), ("mine", "b.png"),
+                                                  ("z", "10_7.webp"))]
+        assert [line.split("; ")[0] for line in errors] == [
+            f"predict.py: {os.path.join('mine', 'c.heic')}: a HEIC picture, as iPhones take them",
+            "predict.py: empty: a folder without pictures"]
+    assert Path("mine/b.png.mnist.png").exists()
+    assert run("mine/sub") == 0
 
 
 def test_patterns_that_the_shell_has_left_are_expanded(seven, tmp_path, capsys, monkeypatch):
@@ -179,6 +212,14 @@ def plain(grey, size):
     return file.getvalue()
 
 
+def pack(kind):
+    """The bytes of an archive of a drawing."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "in").mkdir()
+        Path(folder, "in", "a.svg").write_text("<svg/>")
+        return Path(shutil.make_archive(f"{folder}/out", kind, f"{folder}/in")).read_bytes()
+
+
 FAULTS = {
     "white.png": (plain(255, (200, 100)), "blank"),
     "black.png": (plain(0, (28, 28)), "blank"),
@@ -188,6 +229,14 @@ FAULTS = {
     "empty.png": (b"", "an empty file"),
     "text.png": (b"seven\n" * 50, "not an image"),
     "phone.heic": (b"\0\0\0\x28ftypheic" + bytes(50), "a HEIC picture, as iPhones take them; save"),
+    "scan.pdf": (b"%PDF-1.7\n" + bytes(50), "a PDF; save the page as PNG first"),
+    "seven.svg": (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>',
+                  "an SVG drawing; save it as PNG first"),
+    "seven.zip": (pack("zip"), "an archive or an office document; take the picture out of it"),
+    "seven.tar": (pack("tar"), "an archive"),
+    "seven.tgz": (pack("gztar"), "an archive"),
+    "seven.tbz": (pack("bztar"), "an archive"),
+    "seven.txz": (pack("xztar"), "an archive"),
     "cut.png": (plain(255, (200, 100))[:60], "not readable"),
     "huge.png": (make_png(10_000, 10_000), "too many pixels"),
     "vast.png": (make_png(100_000, 100_000), "too many pixels"),
@@ -213,10 +262,12 @@ def test_missing_folder_pipe_and_large_file(tmp_path, capsys, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large.png").write_bytes(plain(255, (28, 28)))
     monkeypatch.setattr("lab.digits.prepare.MAX_BYTES", 50)
-    names = ["missing.png", ".", "pipe", "large.png", "x" * 300]
+    (tmp_path / "folder").mkdir()
+    names = ["missing.png", "folder", "pipe", "large.png", "x" * 300]
     status, lines, errors = ask(capsys, *(tmp_path / name for name in names))
     assert (status, lines, len(errors)) == (1, [], 5)
-    for line, words in zip(errors, ["no such file", "not a file", "not a file", "too large", ""],
+    for line, words in zip(errors, ["no such file", "a folder without pictures", "not a file",
+                                    "too large", ""],
                            strict=True):
         assert words in line
 
@@ -227,6 +278,13 @@ def test_usage(capsys, argv):
     out, err = capsys.readouterr()
     assert out == ""
     assert re.fullmatch(r"predict\.py: error: .+\n", err)
+
+
+def test_a_url_keeps_its_slashes_and_is_told_what_to_do(capsys):
+    url = "https://example.org//a.png"
+    assert run(url) == 2
+    assert capsys.readouterr().err == (
+        f"predict.py: error: argument PICTURE: {url}: a URL; download the picture first\n")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"junk" * 99, "cut", {"model": {}}, [1, 2],
