@@ -102,7 +102,8 @@ def test_a_low_probability_is_called_doubtful(seven, tmp_path, capsys, monkeypat
 
 def test_a_folder_stands_for_the_pictures_in_it(seven, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("mine/b.png", "mine/a.JPG", "mine/.hidden.png", "mine/sub/c.png", "z/10_7.webp"):
+    for name in ("mine/e.bmp", "mine/b.png", "mine/d.png", "mine/a.JPG", "mine/.hidden.png",
+                 "mine/sub/c.png", "z/10_7.webp"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         ImageOps.invert(seven.resize((280, 280))).save(name)
     Path("mine/notes.txt").write_text("7")
@@ -112,8 +113,8 @@ def test_a_folder_stands_for_the_pictures_in_it(seven, tmp_path, capsys, monkeyp
         status, lines, errors = ask(capsys, "mine", "empty", "?", *options)
         assert status == 1
         assert [line[:2] for line in lines] == [
-            (os.path.join(*name), 7) for name in (("mine", "a.JPG"), ("mine", "b.png"),
-                                                  ("z", "10_7.webp"))]
+            (str(Path(name)), 7) for name in ("mine/a.JPG", "mine/b.png", "mine/d.png",
+                                              "mine/e.bmp", "z/10_7.webp")]
         assert [line.split("; ")[0] for line in errors] == [
             f"predict.py: {os.path.join('mine', 'c.heic')}: a HEIC picture, as iPhones take them",
             "predict.py: empty: a folder without pictures"]

@@ -23,10 +23,10 @@ import numpy as np
 from PIL import Image
 
 from dataset import CLASSES, DATA_DIR, MNIST, DataError
-from lab.digits.prepare import PictureError, ask, decode, prepare
+from lab.digits.prepare import DOUBTFUL, PictureError, ask, decode, prepare
 from lab.files import RunError
 from lab.page import kept, maps
-from lab.page.weights import find_weights, load
+from lab.page.weights import describe_weights, find_weights, load
 from lab.runs import checkpoints, watch
 
 PAGE = Path(__file__).parent / "page.html"
@@ -41,7 +41,8 @@ POLICY = ("default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inl
 def answer(net, content):
     """Reads a picture, the bytes of an image file. Returns a dict of plain values, for JSON:
 
-    digit: 0 to 9. probabilities: 10. seen: what the net saw, 28x28 values, 0 to 255.
+    digit: 0 to 9. probabilities: 10. doubtful: whether the digit's is low (DOUBTFUL).
+    seen: what the net saw, 28x28 values, 0 to 255.
     maps: `maps.describe` for each of its first two convolutions, in a list.
     Raises PictureError, and what `ask` raises.
     """
@@ -49,6 +50,7 @@ def answer(net, content):
     with watch.watch(net) as watched:
         probabilities = ask(net, picture)
     return {"digit": int(probabilities.argmax()), "probabilities": probabilities.tolist(),
+            "doubtful": probabilities.max().item() < DOUBTFUL,
             "seen": np.asarray(picture).tolist(), "maps": [*map(maps.describe, watched)]}
 
 
@@ -116,9 +118,9 @@ class Handler(BaseHTTPRequestHandler):
             self.fail(404, "there is only /")
         else:
             options = "".join(
-                f'<option value="{html.escape(str(path))}">'
-                f"{html.escape(f'{path.parent.name}/{path.stem}')}</option>"
-                for path in map(Path, find_weights(self.server.weights)))
+                f'<option value="{html.escape(path)}">'
+                f"{html.escape(describe_weights(Path(path)))}</option>"
+                for path in find_weights(self.server.weights))
             page = PAGE.read_text("utf-8").replace("<!-- weights -->", options)
             self.reply(200, "text/html; charset=utf-8", page)
 

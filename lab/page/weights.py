@@ -6,6 +6,8 @@ from pathlib import Path
 from lab.digits.prepare import WEIGHTS
 from lab.files import RunError
 from lab.runs import checkpoints
+from lab.runs.series import SEED
+from lab.runs.titles import TITLES
 
 
 def find_weights(first):
@@ -17,6 +19,13 @@ def find_weights(first):
              *sorted(Path("checkpoints").glob("*.pt"))]
     return {str(path).encode(errors="backslashreplace").decode(): path
             for path in map(Path.resolve, found)}
+
+
+def describe_weights(path):
+    """What the menus call a checkpoint: the title of its series or its model, and its file."""
+    series, file = path.stem.partition(SEED)[0], f"{path.parent.name}/{path.stem}"
+    title = TITLES.get(series) or TITLES.get(series.partition("-")[0])
+    return f"{title} ({file})" if title else file
 
 
 def when_changed(path):

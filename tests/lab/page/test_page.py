@@ -115,6 +115,7 @@ def test_answers_what_the_net_says(server, digits):
         assert result["seen"] == pixels.tolist()  # MNIST's own digits pass unchanged
         assert result["probabilities"] == pytest.approx(probabilities, abs=1e-6)
         assert result["digit"] == np.argmax(probabilities)
+        assert result["doubtful"] == (max(probabilities) < 0.6)
 
 
 @pytest.mark.parametrize("name", ["lenet", "lenet_1998", "lenet_wide"])
@@ -212,13 +213,18 @@ def test_weights_are_chosen_in_the_page(serve, seven, tmp_path, monkeypatch):
     torch.manual_seed(0)
     recipe = as_dict(main.RECIPES["mlp"])
     torch.save({"recipe": recipe, "model": CustomMLP().state_dict()}, mine)
-    (tmp_path / "checkpoints" / "bad.pt").write_bytes(b"junk")
+    for name in ("bad", "lenet-lr0.05-seed3", "lenet_reg-no_augment-seed0"):
+        (tmp_path / "checkpoints" / f"{name}.pt").write_bytes(b"junk")
     server = serve()
     options = re.findall('<option value="(.+?)">(.+?)</option>', ask(server, "GET", "/")[1])
     paths = [html.unescape(path) for path, _ in options]
     assert paths[0] == str(WEIGHTS)
     assert paths.index(str(mine)) > 0
-    assert ("checkpoints/&lt;mlp&gt;") in [name for _, name in options]
+    names = [html.unescape(name) for _, name in options]
+    assert names[0] == "LeNet-5 for digits of your own (report/lenet_hands-seed0)"
+    assert {"checkpoints/<mlp>", "LeNet-5 (checkpoints/lenet-lr0.05-seed3)",
+            "LeNet-5 with dropout and weight decay (checkpoints/lenet_reg-no_augment-seed0)"
+            } <= {*names}
     assert ask(server, body=seven)[1]["maps"] != []  # the first is the default
     assert ask(server, path=f"/read?weights={quote(str(mine))}", body=seven)[1]["maps"] == []
     status, result = ask(server, path=f"/read?weights={tmp_path}/checkpoints/bad.pt", body=seven)
@@ -634,6 +640,11 @@ class Page:
                     for step in (first, "down", *rest, "up")])
         return self.answered()
 
+    def choose(self, menu, words):
+        from selenium.webdriver.support.select import Select
+        Select(self.find(menu)).select_by_visible_text(words)
+        return self.answered()
+
     def press(self, key):
         self.browser.switch_to.active_element.send_keys(key)
 
@@ -768,16 +779,19 @@ def test_what_the_page_shows(page):
     assert [len(page.canvases(f"#{name} canvas")) for name in ("conv1", "conv2")] == [6, 16]
     assert page.text("about1") == "first convolution (conv1): 6 maps of 28x28"
     assert page.text("about2") == "second convolution (conv2): 16 maps of 10x10"
-    assert re.fullmatch(r"answered in \d+ ms", page.text("time"))
+    assert re.fullmatch(r"Answered in \d+ ms\.", page.text("time"))
     assert page.find("features").is_displayed()
     assert page.text("caution") == ""
+
+
+OURS = "LeNet-5 for digits of your own (report/lenet_hands-seed0)"
+PUBLISHED = "LeNet-5 as published in 1998 (report/lenet_1998-seed0)"
 
 
 def test_weights_are_chosen_on_the_page(page):
     page.draw(strokes_of(3, 0))
     mine = WEIGHTS.with_name("lenet_1998-seed0.pt")
-    page.find("weights").send_keys(f"{mine.parent.name}/{mine.stem}")
-    page.answered()
+    page.choose("weights", PUBLISHED)
     check_shown(page, checkpoints.read_net(mine))
 
 
@@ -879,36 +893,31 @@ def test_a_sample_is_read_as_a_picture(page):
         assert not page.find("keep").is_displayed()  # only what is drawn is kept
 
 
-SURE = {"probabilities": [0, 0.901, 0, 0, 0, 0, 0, 0.099, 0, 0], "digit": 1}
-UNSURE = {"probabilities": [0, 0.3, 0, 0, 0, 0, 0, 0.6, 0, 0.1], "digit": 7}
-
-
-@pytest.mark.parametrize(("given", "doubt"), [(SURE, ""), (UNSURE, "hesitates: or 1?")])
-def test_the_page_says_when_the_net_hesitates(page, server, monkeypatch, given, doubt):
-    monkeypatch.setattr(pages, "answer", lambda net, content: {**given, "seen": [[0]], "maps": []})
+@pytest.mark.parametrize(("first", "doubt"), [(0.601, ""), (0.599, "doubtful: or 1?")])
+def test_the_page_says_what_is_doubtful(page, monkeypatch, first, doubt):
+    probabilities = torch.zeros(10)
+    probabilities[[7, 1, 9]] = torch.tensor([first, 0.3, 0.7 - first])
+    monkeypatch.setattr(pages, "ask", lambda net, picture: probabilities)
     page.draw([ONE])
-    check_panel(page, given)
+    check_panel(page, {"digit": 7, "probabilities": probabilities.tolist()})
     assert page.text("doubt") == doubt
     marked = page.browser.execute_script(
         "return [...bars.children].map((row) => row.classList.contains('second'))")
     assert marked == [bool(doubt) and i == 1 for i in range(10)]
     said = page.find("said").get_attribute("textContent")
-    assert said == f"{given['digit']} {100 * max(given['probabilities']):.1f} % {doubt}".strip()
+    assert said == f"7 {100 * first:.1f} % {doubt}".strip()
 
 
 def test_two_nets_side_by_side(page):
     other = WEIGHTS.with_name("lenet_1998-seed0.pt")
     page.draw(strokes_of(3, 0))
     assert not page.find("second").is_displayed()
-    page.find("others").send_keys(f"{other.parent.name}/{other.stem}")
-    page.answered()
+    page.choose("others", PUBLISHED)
     check_shown(page, checkpoints.read_net(WEIGHTS))
     check_panel(page, pages.answer(checkpoints.read_net(other), page.sheet()), "2")
-    names = [f"{path.parent.name}/{path.stem}" for path in (WEIGHTS, other)]
-    assert [page.text("name"), page.text("name2")] == names
+    assert [page.text("name"), page.text("name2")] == [OURS, PUBLISHED]
     assert page.text("whose") == "The net on the left,"
-    page.find("others").send_keys("\ue011")  # Home: none
-    page.answered()
+    page.choose("others", "none")
     assert not page.find("second").is_displayed()
     assert page.text("name") == ""
 
@@ -918,7 +927,7 @@ def test_the_second_net_may_fail_alone(browser, serve, tmp_path, monkeypatch):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "bad.pt").write_bytes(b"junk")
     page = Page(browser, serve())
-    page.find("others").send_keys("checkpoints/bad")
+    page.choose("others", "checkpoints/bad")
     page.draw([ONE])
     assert page.text("digit") == "1"
     assert "bad.pt: damaged" in page.text("caution2")
@@ -945,10 +954,9 @@ def test_a_digit_is_kept_with_its_label(page, folder):
     page.draw([ONE])
     press_label(page, 7)
     page.wait(lambda: "1 of 2 kept" in page.text("kept"))
-    page.find("others").send_keys("report/lenet_1998-seed0")
+    page.choose("others", PUBLISHED)
     page.wait(lambda: page.text("kept") == (
-        "report/lenet_hands-seed0 reads 1 of 2 kept digits right. "
-        "report/lenet_1998-seed0 reads 1 of 2 kept digits right."))
+        f"{OURS} reads 1 of 2 kept digits right. {PUBLISHED} reads 1 of 2 kept digits right."))
     again = Page(page.browser, types.SimpleNamespace(
         server_port=int(page.browser.current_url.rpartition(":")[2].strip("/"))))
     again.wait(lambda: again.text("kept") == "These weights read 1 of 2 kept digits right.")
@@ -1138,9 +1146,23 @@ def test_server_that_has_gone(page):
     page.browser.get_log("browser")
 
 
+@pytest.fixture
+def resize(browser):
+    """A function that makes the browser's screen that of a phone, or of a desktop's window."""
+    def change(width, height, mobile=True, scheme="light"):
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+            "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
+            "width": width, "height": height, "deviceScaleFactor": 1 + mobile, "mobile": mobile})
+
+    yield change
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_without_scrolling_sideways(
-        browser, serve, scheme, tmp_path, monkeypatch):
+        browser, serve, resize, scheme, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     name = f"lenet_{'a' * 50}-seed0"  # 62 characters
@@ -1155,18 +1177,38 @@ def test_a_phone_shows_it_without_scrolling_sideways(
         assert widths[0] == 360
         assert max(widths) <= 360
 
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {
-        "features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
-        "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True})
-    try:
-        check()
-        assert page.draw(strokes_of(2, 0)) == ("2", "")
-        check()
-        page.find("others").send_keys(f"checkpoints/{name}")
-        page.answered()
-        assert page.text("name2") == f"checkpoints/{name}"
-        check()
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    resize(360, 740, scheme=scheme)
+    check()
+    assert page.draw(strokes_of(2, 0)) == ("2", "")
+    check()
+    page.choose("others", f"checkpoints/{name}")
+    assert page.text("name2") == f"checkpoints/{name}"
+    check()
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (390, 664), (768, 1024)])
+def test_a_phone_and_a_tablet_show_the_whole_answer_under_the_sheet(page, resize, width, height):
+    resize(width, height)
+    page.wait(lambda: page.find("samples").is_displayed())
+    assert page.draw(strokes_of(3, 0)) == ("3", "")
+    boxes = [page.find(name).rect for name in ("sheet", "clear", "bars", "samples", "inside")]
+    for upper, lower in itertools.pairwise(boxes):
+        assert upper["y"] + upper["height"] <= lower["y"]
+    assert page.browser.execute_script("return scrollY") == 0
+    assert boxes[2]["y"] + boxes[2]["height"] <= height
+
+
+def test_a_small_window_need_not_be_scrolled(page, resize, folder):
+    resize(1012, 700, mobile=False)
+    page.wait(lambda: page.find("samples").is_displayed())
+
+    def check():
+        assert page.browser.execute_script(
+            "return document.documentElement.scrollHeight <= innerHeight")
+
+    check()
+    page.draw(strokes_of(3, 0))
+    check()
+    press_label(page, 3)
+    page.wait(lambda: page.text("kept").endswith("right."))
+    check()
