@@ -1194,7 +1194,8 @@ def test_a_phone_and_a_tablet_show_the_whole_answer_under_the_sheet(page, resize
     boxes = [page.find(name).rect for name in ("sheet", "clear", "bars", "samples", "inside")]
     for upper, lower in itertools.pairwise(boxes):
         assert upper["y"] + upper["height"] <= lower["y"]
-    assert page.browser.execute_script("return scrollY") == 0
+    assert page.browser.execute_script(
+        "return [scrollY, document.documentElement.scrollWidth]") == [0, width]
     assert boxes[2]["y"] + boxes[2]["height"] <= height
 
 
