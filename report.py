@@ -26,6 +26,7 @@ from lab.runs.series import (
     extent,
     find_series,
     finished_series,
+    fixed,
     locate,
     name_run,
     progress,
@@ -113,7 +114,8 @@ def overview(everything):
     for name, series in found.items():
         against = compare.relate(verdicts[name][0], plain[name]) if name in plain else ""
         if difference := differences.get(name):
-            against += f": {difference.mean:+.2f} ({difference.interval}), {difference.test}"
+            against += (f": {fixed(difference.mean, '+.2f')} ({difference.interval}), "
+                        f"{difference.test}")
         row = [name, str(len(series)), spread(accuracies(series)),
                f"{extent(series)} of {count_examples(series[0]):,}"]
         first, *others = textwrap.wrap(settings[name], SETTINGS_WIDTH) or [""]
@@ -128,7 +130,7 @@ def overview(everything):
     lines += [f"{name}: trained by {codes}"
               for name, series in found.items() if (codes := describe_codes(series))]
     lines += [f"unfinished: {name_run(name, run['seed'])}, {progress(run)}, "
-              f"{100 * run['final']['test_accuracy']:.2f} %"
+              f"{spread(accuracies([run]))} %"
               for name, series in everything.items() for run in series if not run["complete"]]
     return "\n".join(lines)
 

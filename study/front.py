@@ -10,7 +10,14 @@ from itertools import chain
 import model
 from lab.files import RunError
 from lab.runs import compare
-from lab.runs.series import accuracies, describe_runs, error_counts, mean_errors, spread
+from lab.runs.series import (
+    accuracies,
+    describe_runs,
+    error_counts,
+    fixed,
+    mean_errors,
+    spread,
+)
 from study.tables import PUBLISHED, PUBLISHED_WITHIN, label, table
 
 NETS = ("lenet", "mlp", "lenet_reg")
@@ -54,12 +61,12 @@ def check_claims(series):
     error, published = 100 - accuracies(series["lenet_1998"]).mean(), PUBLISHED["lenet_1998"][1]
     if error > published + PUBLISHED_WITHIN:
         raise RunError("the pages say that lenet_1998 is as good as in the paper, with "
-                       f"{published:.2f} % test error; the logs say {error:.2f} %")
+                       f"{published:.2f} % test error; the logs say {fixed(error)} %")
 
 
 def mean(runs):
     """The mean accuracy of a series in percent, as text."""
-    return f"{accuracies(runs).mean():.2f}"
+    return fixed(accuracies(runs).mean())
 
 
 def nets_table(series):
@@ -125,7 +132,7 @@ def regularisation(series):
     """Tabulates LeNet-5 plain, with each technique and with all, and says which of them help."""
     plain = accuracies(series["lenet"]).mean()
     rows = [[words, spread(accuracies(series[name])), mean_errors(series[name]),
-             "" if name == "lenet" else f"{accuracies(series[name]).mean() - plain:+.2f}"]
+             "" if name == "lenet" else fixed(accuracies(series[name]).mean() - plain, "+.2f")]
             for name, words in PARTS.items()]
     return (
         f"{table(['regular&shy;isation', 'accu&shy;racy, %', 'errors', 'gain, points'], rows)}\n\n"

@@ -12,7 +12,7 @@ from lab.figures.pictures import DOUBTFUL_LABELS
 from lab.figures.titles import TITLES
 from lab.files import RunError
 from lab.runs import compare
-from lab.runs.series import accuracies, extent, spread
+from lab.runs.series import accuracies, extent, fixed, spread
 from main import RECIPES
 from study import effects
 
@@ -51,7 +51,7 @@ def results_table(series):
         train = 100 * np.mean([run["final"]["train_accuracy"] for run in chosen])
         rows.append([f"{label(name)}: {chosen[0]['parameters']:,}",
                      f"**{spread(accuracies(chosen))}** ({len(chosen)})",
-                     extent(chosen), f"{train:.2f}"])
+                     extent(chosen), fixed(train)])
     return table(["net: parameters", "accu&shy;racy, % (n)", "errors (min to max)",
                   "train accu&shy;racy, %"], rows)
 
@@ -69,7 +69,7 @@ def difference_table(series, pairs, header, describe):
     tests = {difference.test for difference in differences if difference}
     for (name, base), difference, (verdict, words) in zip(others, differences, judged, strict=True):
         cell = "" if difference is None else (
-            f"{difference.mean:+.2f} ({difference.interval}"
+            f"{fixed(difference.mean, '+.2f')} ({difference.interval}"
             + f"; {difference.test}" * (len(tests) > 1) + ")")
         rows.append([*describe(name), cell, verdict])
         if verdict == "undecided":
@@ -97,8 +97,8 @@ def effects_table(series):
     parts = []
     for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
         parts.append(table([measure, f"{unit} (95 % interval)", "p", "says"], [
-            [effect.question, f"{effect.mean:+.{digits}f} (" + (
-                f"{effect.low:+.{digits}f} to {effect.high:+.{digits}f})"
+            [effect.question, fixed(effect.mean, f"+.{digits}f") + " (" + (
+                f"{fixed(effect.low, f'+.{digits}f')} to {fixed(effect.high, f'+.{digits}f')})"
                 if effect.low < effect.high else "same in every seed)"), f"{effect.p:.2g}",
              effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
             for effect in answers[measure]]))
@@ -142,7 +142,7 @@ def calibration_table(series, again):
         if known:
             totals = np.sum([run["calibration"] for run in known], axis=(0, 2))  # in each: N
             errors = [100 * calibration_error(run["calibration"]) for run in known]
-            cells = [f"{100 * totals[2] / totals[0]:.2f}", f"{100 * totals[1] / totals[0]:.2f}",
+            cells = [fixed(100 * totals[2] / totals[0]), fixed(100 * totals[1] / totals[0]),
                      f"**{spread(errors)}** ({len(known)})"]
         rows.append([label(name), f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
                      f"{losses[:, -1].mean():.4f}", *cells])
@@ -247,7 +247,7 @@ def sampling_error(series):
     times = Counter(index for each in sets for index in each)
     by_most = {index for index, count in times.items() if 2 * count > len(sets)}
     return (
-        f"- The best net (`{name}`) reads {accuracy:.2f} % of the 10,000 test images right. For "
+        f"- The best net (`{name}`) reads {fixed(accuracy)} % of the 10,000 test images right. For "
         f"all digits of this kind, that leaves {100 * ends.low:.2f} to {100 * ends.high:.2f} % "
         "(95 % interval, Wilson).\n"
         f"- {len(DOUBTFUL_LABELS)} labels of the test set are doubtful: fewer than 3 of 5 "
@@ -263,7 +263,7 @@ def sampling_error(series):
 def seeds_table(series):
     """Tabulates the accuracy of every run, in the order of the seeds."""
     rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen)),
-             " ".join(f"{accuracy:.2f}" for accuracy in accuracies(chosen))]
+             " ".join(map(fixed, accuracies(chosen)))]
             for name, chosen in series.items()]
     return table(["runs", "accuracy, %", "n", "of each seed"], rows)
 

@@ -30,7 +30,7 @@ def test_every_later_series_is_compared_with_the_first(tmp_path, capsys):
     assert "(Welch, 2 and 3 seeds)" in out
     assert "seeds each would probably decide it" in out
     assert "differs in lr (0.05 and 0.1)" in out
-    assert "lenet: 99.12 ± 0.02 %, errors of 10,000: 88 (86 to 90), 3 seeds\n" in out
+    assert "lenet: 99.12 ± 0.02 %, errors of 10,000: 88.0 (86 to 90), 3 seeds\n" in out
     assert out.count("seed 2: ") == 1
 
 
@@ -69,8 +69,8 @@ def test_without_names_every_series_stands_in_a_table(tmp_path, capsys, monkeypa
     assert (status, err.count("\n")) == (1, 1)
     assert "mlp-seed1 and mlp-seed0 differ in" in err
     rows = {line.split()[0]: line for line in out.splitlines()}
-    assert rows["lenet"].split()[1:] == ["4", "86.84", "±", "24.56", "1,316", "(86", "to", "5,000)",
-                                        "of", "10,000", "lr", "0.1"]
+    assert rows["lenet"].split()[1:] == [
+        "4", "86.84", "±", "24.56", "1,316.0", "(86", "to", "5,000)", "of", "10,000", "lr", "0.1"]
     assert "undecided against lenet: +12.66 (" in rows["lenet-lr0.05"]
     assert "Welch, 3 and 4 seeds" in rows["lenet-lr0.05"]
     assert "against lenet: " in rows["lenet-lr0.05-x"]  # not against lenet-lr0.05

@@ -10,7 +10,7 @@ from lab.figures import titles
 from lab.figures.canvas import Figure, FuncScale, MaxNLocator, Rectangle
 from lab.figures.pictures import BLUE, GREY, VERMILLION, WIDTH
 from lab.runs.identity import describe_codes, describe_setting
-from lab.runs.series import accuracies, finished, mean_errors, progress, spread
+from lab.runs.series import accuracies, finished, fixed, mean_errors, progress, spread
 
 # Ticks of a stretched axis: the first ones have precedence, the others fill the room that is left.
 PERCENT = (99, 98, 99.5, 95, 100, 99.8, 90, 97, 80, 50, 99.3, 98.5, 99.1, 99.2, 99.4, 99.6, 99.7,
@@ -84,7 +84,7 @@ def draw_curves(title, series, quantity):
     shown = finished(series) or [max(series, key=lambda run: len(run["history"]))]
     others = [run for run in series if run not in shown]
     run = shown[0]
-    factor, form = (100, "{:.2f} %") if quantity == "accuracy" else (1, "{:.3g}")
+    factor = 100 if quantity == "accuracy" else 1
     # Small, with many dots to the inch: so it can be read at half the width of a page.
     title, caption = titles.wrap(title, 45), describe(run)
     if codes := describe_codes(series):
@@ -104,7 +104,8 @@ def draw_curves(title, series, quantity):
                                         ("test", run["evaluated_on"], BLUE, "-")):
         curves = np.array([values(each, column) for each in shown])  # (seeds, epochs)
         epochs = range(1, curves.shape[1] + 1)
-        last = form.format(curves[:, -1].mean())  # summed as in report.py, to round alike
+        last = curves[:, -1].mean()
+        last = f"{fixed(last)} %" if quantity == "accuracy" else f"{last:.3g}"
         handles += ax.plot(epochs, curves.mean(axis=0), line, color=colour, marker=".",
                            markersize=max(4, 10 - len(epochs)), label=f"{label}: {last}")
         if len(shown) > 1:

@@ -20,7 +20,7 @@ from scipy.special import stdtr, stdtrit
 
 from lab.files import RunError
 from lab.runs.identity import describe_codes, describe_differences, find_differences
-from lab.runs.series import accuracies, count_examples, error_counts, extent, spread
+from lab.runs.series import accuracies, count_examples, error_counts, extent, fixed, spread
 
 LEVEL = 0.05  # a difference counts if its p, corrected for all comparisons, is below this
 MANY = 1000  # seeds; if a decision needs more, their number is not worth telling
@@ -41,7 +41,8 @@ class Difference:
     @property
     def interval(self):
         """The ends of the interval, in words."""
-        return f"{self.low:+.2f} to {self.high:+.2f}" if self.deviation else "same in every seed"
+        return (f"{fixed(self.low, '+.2f')} to {fixed(self.high, '+.2f')}" if self.deviation
+                else "same in every seed")
 
 
 def measure_difference(found, name, base):
@@ -135,7 +136,8 @@ def judge(difference, p, comparisons):
     holm = f" (Holm, {comparisons} comparisons)" if comparisons > 1 else ""
     interval = (f"95 % interval {difference.interval}" if difference.deviation
                 else "the same difference in every seed")
-    words = f"{difference.mean:+.2f} points, {interval} ({difference.test}), p = {p:.2g}{holm}"
+    words = (f"{fixed(difference.mean, '+.2f')} points, {interval} ({difference.test}), "
+             f"p = {p:.2g}{holm}")
     if p < LEVEL:
         return "better" if difference.mean > 0 else "worse", words
     n = seeds_to_decide(difference, comparisons)
@@ -157,8 +159,8 @@ def compare(found):
         for run in series:
             if run["seed"] in by_seed:
                 one, other = accuracies([run, by_seed[run["seed"]]])
-                lines.append(f"  seed {run['seed']}: {one:.2f} and {other:.2f} %, "
-                             f"{one - other:+.2f}")
+                lines.append(f"  seed {run['seed']}: {fixed(one)} and {fixed(other)} %, "
+                             f"{fixed(one - other, '+.2f')}")
         lines.append(f"  {relate(verdict, base)}: {words}")
     return "\n".join(lines)
 

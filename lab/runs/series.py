@@ -7,7 +7,7 @@ import csv
 import gc
 import json
 import re
-import statistics
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from itertools import combinations
 from pathlib import Path
 
@@ -126,10 +126,20 @@ def count_examples(run):
     return size // 6 if run["evaluated_on"] == "validation" else size
 
 
-def spread(values, digits=2):
+def fixed(number, form=".2f"):
+    """A number as text in a format such as ".2f" or "+.2f", rounded half up: 99.215 is "99.22".
+
+    As a float, 99.215 may lie a little below or above, which must not decide. So the number is
+    rounded to 9 digits first: means of counts of errors are never that close to a half otherwise.
+    """
+    with localcontext(rounding=ROUND_HALF_UP):
+        return format(Decimal(f"{number:.9f}"), form)
+
+
+def spread(values):
     """Mean ± standard deviation (n - 1), as text."""
-    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{deviation}"
+    deviation = f" ± {fixed(np.std(values, ddof=1))}" if len(values) > 1 else ""
+    return f"{fixed(np.mean(values))}{deviation}"
 
 
 def read_all(log_dir, names):
@@ -184,8 +194,8 @@ def error_counts(series):
 
 
 def mean_errors(series):
-    """The mean number of errors, in words: "90", or "1,316.5"."""
-    return f"{error_counts(series).mean():,.1f}".removesuffix(".0")
+    """The mean number of errors, in words: "1,316.5", or "90" of a single run."""
+    return fixed(error_counts(series).mean(), ",.1f" if len(series) > 1 else ",.0f")
 
 
 def extent(series):
@@ -218,9 +228,7 @@ def find_series(name, log_dir):
 
 def describe_runs(runs):
     """What came of finished runs of one series, as text: their last accuracies and errors."""
-    size = count_examples(runs[0])
-    errors = round(statistics.mean(count_errors(run["final"], size) for run in runs), 1)
     codes = describe_codes(runs)
     line = (f"{runs[0]['evaluated_on']} accuracy {spread(accuracies(runs))} % "
-            f"({errors:g} errors of {size:,})")
+            f"({mean_errors(runs)} errors of {count_examples(runs[0]):,})")
     return f"{line}, trained by {codes}" if codes else line

@@ -89,8 +89,8 @@ def test_nets_are_told_with_their_errors(tmp_path):
                          ("lenet_reg", [0.995, 0.9956])):
         write_series(tmp_path, name, values, RECIPES[name])
     text = front.nets_table(read(tmp_path))
-    assert "| LeNet-5 (`lenet`) | 61,706 | **99.01 ± 0.01** | 99 |" in text
-    assert "| LeNet-5, regularised (`lenet_reg`) | 61,706 | **99.53 ± 0.04** | 47 |" in text
+    assert "| LeNet-5 (`lenet`) | 61,706 | **99.01 ± 0.01** | 99.0 |" in text
+    assert "| LeNet-5, regularised (`lenet_reg`) | 61,706 | **99.53 ± 0.04** | 47.0 |" in text
 
 
 def test_the_last_line_is_that_of_main_py(tmp_path):
@@ -106,7 +106,7 @@ def test_lenet_stands_beside_the_mlp_and_the_paper(tmp_path):
         write_series(tmp_path, name, values, RECIPES[name])
     words, _, *rows = front.comparison(read(tmp_path)).splitlines()
     assert words == (
-        "LeNet-5: it reads 99.01 % of the test images right, the MLP 98.00 %. That is 99 errors "
+        "LeNet-5: it reads 99.01 % of the test images right, the MLP 98.00 %. That is 99.0 errors "
         "against 199.5. LeCun et al. 1998 report 0.95 % test error for LeNet-5, which is 99.05 % "
         "accuracy. Trained as published, it has 99.11 % here.")
     assert rows[2:] == ["| LeNet-5 as published (`lenet_1998`) | 99.05 | 99.11 ± 0.01 |",
@@ -121,10 +121,10 @@ def test_each_technique_stands_with_its_gain(tmp_path):
         write_series(tmp_path, name, values, RECIPES[name])
     text = front.regularisation(read(tmp_path))
     assert text.splitlines()[2:7] == [
-        "| none | 99.01 ± 0.01 | 99 |  |", "| dropout | 98.99 ± 0.01 | 101 | -0.02 |",
-        "| weight decay | 99.21 ± 0.01 | 79 | +0.20 |",
-        "| augmentation | 99.31 ± 0.01 | 69 | +0.30 |",
-        "| all three together | 98.50 ± 0.00 | 150 | -0.51 |"]
+        "| none | 99.01 ± 0.01 | 99.0 |  |", "| dropout | 98.99 ± 0.01 | 101.0 | -0.02 |",
+        "| weight decay | 99.21 ± 0.01 | 79.0 | +0.20 |",
+        "| augmentation | 99.31 ± 0.01 | 69.0 | +0.30 |",
+        "| all three together | 98.50 ± 0.00 | 150.0 | -0.51 |"]
     assert text.endswith("worse than no regularisation: 95.01 % (`lenet_heavy`).")
 
 

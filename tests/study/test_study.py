@@ -64,8 +64,8 @@ def test_pages_are_filled_and_figures_drawn(workplace, capsys, monkeypatch):
     assert {Path(line).name for line in out.split()[2:]} == drawn
     pages = read_pages()
     assert all(page.count("# Title") == 1 and "old" not in page for page in pages)
-    assert "| LeNet-5 (`lenet`) | 61,706 | **99.21 ± 0.07** | 78.5 |" in pages[0]
-    assert "| LeNet-5 (`lenet`): 61,706 | **99.21 ± 0.07** (10) |" in pages[1]
+    assert "| LeNet-5 (`lenet`) | 61,706 | **99.22 ± 0.07** | 78.5 |" in pages[0]
+    assert "| LeNet-5 (`lenet`): 61,706 | **99.22 ± 0.07** (10) |" in pages[1]
     assert "Over 10 seeds. Each p is corrected" in "".join(pages)
     assert "`lenet_fast`" not in "".join(pages)
     monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])

