@@ -67,7 +67,7 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     # Both seeds gain one image: one of two signs in both has a p of 1/2.
     assert rows[2][3:] == ["+0.01 (same in every seed; sign test, 2 seeds)", "undecided"]
     # Differences of 30 and 31 images to the row before: 30.5 ± 12.706 * 0.707 / sqrt(2).
-    assert rows[3][3:] == ["+0.30 (+0.24 to +0.37; paired, 2 seeds)", "better"]
+    assert rows[3][3:] == ["+0.31 (+0.24 to +0.37; paired, 2 seeds)", "better"]
     assert ("- `lenet_1998_dense` against `lenet_1998_linear` is undecided: p = 0.61 (Holm, 3 "
             "comparisons); about 7 seeds each would") in text
     assert "- `lenet_1998_linear` against `lenet_1998` is undecided: p = " in text
