@@ -16,7 +16,7 @@ from dataset import DATA_DIR
 from lab import command
 from lab.files import RunError, write_atomically
 from lab.runs.series import finished_series, read_all
-from study import figures, front, tables
+from study import calibration, figures, front, images, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
 
@@ -85,10 +85,11 @@ def make_blocks(series, held_out, again):
         "road": tables.road_table(series),
         "ablation": tables.ablation_table(series),
         "effects": tables.effects_table(series),
-        "calibration": tables.calibration_table(series, again),
+        "calibration": calibration.calibration_table(series, again),
         "robustness": tables.robustness_table(series, again),
-        "tests": tables.paired_tests(series),
-        "sampling": tables.sampling_error(series),
+        "tests": images.paired_tests(series),
+        "sources": images.sources_table(series),
+        "sampling": images.sampling_error(series),
         "seeds": tables.seeds_table(series),
         "validation": tables.seeds_table(held_out),
         "cost": tables.cost(series, held_out),

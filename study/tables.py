@@ -3,14 +3,9 @@
 `series` is always {name: [finished run, ...]}, the runs in logs/report/.
 """
 
-from collections import Counter
-
 import numpy as np
-from scipy import stats
 
-from lab.figures.pictures import DOUBTFUL_LABELS
 from lab.figures.titles import TITLES
-from lab.files import RunError
 from lab.runs import compare
 from lab.runs.series import accuracies, extent, fixed, spread
 from main import RECIPES
@@ -29,7 +24,6 @@ ROAD = {
 PUBLISHED = {"lenet_1998": ("60,000 images", 0.95),
              "lenet_1998-augment": ("distorted images too", 0.8)}
 PUBLISHED_WITHIN = 0.1
-CALIBRATED = ("lenet", "lenet_reg", "lenet_record")
 
 
 def table(header, rows):
@@ -116,40 +110,6 @@ def effects_table(series):
     return "\n\n".join([*parts, words])
 
 
-def calibration_error(calibration):
-    """The expected calibration error, a fraction, of the counts that `answers.examine` makes.
-
-    It is the sum over the bins of |B| / N |accuracy(B) - confidence(B)|, where confidence is the
-    mean probability of the predictions: Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of
-    Modern Neural Networks", section 2 (after Naeini et al. 2015).
-    """
-    examples, right, probability = np.array(calibration)
-    return abs(right - probability).sum() / examples.sum()
-
-
-def calibration_table(series, again):
-    """Tabulates the test loss, and how sure the nets are of their answers.
-
-    Logs from before calibration was logged say nothing of the latter; `again`, the repeated runs,
-    adds logs that do.
-    """
-    rows = []
-    for name in (name for name in CALIBRATED if name in series):
-        losses = np.array([[row["test_loss"] for row in run["history"]] for run in series[name]])
-        lowest = losses.mean(0).argmin()
-        known = [run for run in (*series[name], *again.get(name, [])) if run.get("calibration")]
-        cells = ["", "", ""]
-        if known:
-            totals = np.sum([run["calibration"] for run in known], axis=(0, 2))  # in each: N
-            errors = [100 * calibration_error(run["calibration"]) for run in known]
-            cells = [fixed(100 * totals[2] / totals[0]), fixed(100 * totals[1] / totals[0]),
-                     f"**{spread(errors)}** ({len(known)})"]
-        rows.append([label(name), f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
-                     f"{losses[:, -1].mean():.4f}", *cells])
-    return table(["net", "lowest test loss (epoch)", "last", "sure, %", "right, %",
-                  "gap, points (n)"], rows)
-
-
 def robustness_table(series, again):
     """Compares runs that should be equal: repeated on another machine, or trained in bfloat16."""
     def content(members):
@@ -201,63 +161,6 @@ def published_table(series):
                          f"{words}; {inside[1:].sum()} of {len(ours)} seeds are inside"])
     return table(["test error, %, trained on", "the paper", "here (n)", "errors (min to max)",
                   "our mean is"], rows)
-
-
-def misread(run):
-    """The indices of the images that a net misreads: a set."""
-    return {index for index, *_ in run["errors"]}
-
-
-def mcnemar(errors_a, errors_b):
-    """McNemar's exact test (1947) of the images that two nets misread, given as sets of indices.
-
-    Returns how many only the first misreads, how many only the second, and the two-sided p: the
-    probability of a split at least as uneven if each of those images were a coin toss.
-    """
-    only_a, only_b = len(errors_a - errors_b), len(errors_b - errors_a)
-    n = only_a + only_b
-    return only_a, only_b, stats.binomtest(only_a, n).pvalue if n else 1.0
-
-
-def paired_tests(series):
-    """Compares LeNet-5 with the MLP and with its regularised form, by images and by seeds."""
-    pairs = (("lenet", "mlp"), ("lenet_reg", "lenet"))
-    judged = compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
-    lines = []
-    for (one, other), (verdict, words) in zip(pairs, judged, strict=True):
-        a, b = ({run["seed"]: run for run in series[name]} for name in (one, other))
-        if not (seeds := a.keys() & b.keys()):
-            raise RunError(f"{one} and {other} have no seed in common")
-        seed = min(seeds)
-        only_a, only_b, p = mcnemar(misread(a[seed]), misread(b[seed]))
-        lines += [
-            f"- `{one}` is {compare.relate(verdict, f'`{other}`')}, over the seeds: {words}.",
-            f"- Of the nets of seed {seed}, `{one}` alone misreads {only_a} images, and `{other}` "
-            f"alone {only_b}: p = {p:.2g} (McNemar's exact test)."]
-    return "\n".join(lines)
-
-
-def sampling_error(series):
-    """Tells how much chance and doubtful labels there are in the result of the best net."""
-    name = "lenet_record" if "lenet_record" in series else "lenet_reg"
-    accuracy = accuracies(series[name]).mean()
-    ends = stats.binomtest(round(100 * accuracy), 10_000).proportion_ci(method="wilson")
-    sets = [misread(run) for run in series[name]]
-    found = len(sets[0] & set(DOUBTFUL_LABELS))
-    times = Counter(index for each in sets for index in each)
-    by_most = {index for index, count in times.items() if 2 * count > len(sets)}
-    return (
-        f"- The best net (`{name}`) reads {fixed(accuracy)} % of the 10,000 test images right. For "
-        f"all digits of this kind, that leaves {100 * ends.low:.2f} to {100 * ends.high:.2f} % "
-        "(95 % interval, Wilson).\n"
-        f"- {len(DOUBTFUL_LABELS)} labels of the test set are doubtful: fewer than 3 of 5 "
-        "reviewers kept them (Northcutt et al. 2021). Who reads as those reviewers do scores about "
-        f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %; more than that is no merit.\n"
-        f"- Seed {series[name][0]['seed']} of `{name}` misreads {found} of these "
-        f"{len(DOUBTFUL_LABELS)}.\n"
-        f"- {len(by_most)} images are misread by more than half of its {len(sets)} nets, "
-        f"{len(by_most & set(DOUBTFUL_LABELS))} of the doubtful among them; {len(times)} by one or "
-        "more.")
 
 
 def seeds_table(series):

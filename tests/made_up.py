@@ -98,6 +98,11 @@ def read(folder):
     return {name: read_series(paths) for name, paths in find_logs(folder)[0].items()}
 
 
+def rows_of(text):
+    """The cells of a Markdown table's rows, without its header."""
+    return [row[2:-2].split(" | ") for row in text.splitlines() if row.startswith("| ")][2:]
+
+
 def texts(figure):
     """The texts in the Axes of a figure."""
     return [text.get_text() for ax in figure.axes for text in ax.texts]

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from made_up import read, write_series
+from made_up import read, rows_of, write_series
 
 from main import RECIPES
 from study import effects, tables
@@ -31,24 +31,8 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     assert "| LeNet-5 with dropout (`lenet_dropout`) | 99.12 ± 0.06 | +0.00 (" in text
     assert "; Welch, 3 and 2 seeds) | undecided |" in text
     assert "- `lenet_dropout` against `lenet` is undecided: p = " in text
-    text = tables.paired_tests(series)
-    # Their errors are nested here: 90 of the MLP's 200 are LeNet's too, and 110 its alone.
-    assert ("Of the nets of seed 0, `lenet` alone misreads 0 images, and `mlp` alone 110: "
-            "p = 1.5e-33 (McNemar's exact test)") in text
-    del series["lenet_reg"][1]["errors"][20:]
-    text = tables.sampling_error(series)
-    assert "(`lenet_reg`) reads 99.53 % of the 10,000 test images right" in text
-    # Wilson's interval for 9,953 of 10,000: where the distance is 1.96 standard errors.
-    assert "99.38 to 99.65 % (95 % interval, Wilson)" in text
-    assert "misreads 0 of these 15.\n- 20 images are misread by more than half of its 2" in text
-    assert "50 by one or more" in text
     # Ten runs of one epoch of 450 seconds.
     assert "on the test set 10 runs, 1.2 hours" in tables.cost(series, {})
-
-
-def rows_of(text):
-    """The cells of a Markdown table's rows, without its header."""
-    return [row[2:-2].split(" | ") for row in text.splitlines() if row.startswith("| ")][2:]
 
 
 def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
@@ -108,31 +92,6 @@ def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
     assert row == ["distorted images too (`lenet_1998-augment`)", "0.80 ± 0.10",
                    "**0.80 ± 0.03** (2)", "80.0 (78 to 82)", "inside; 2 of 2 seeds are inside"]
     assert rows_of(tables.published_table({})) == []
-
-
-def test_mcnemar_by_hand():
-    # One image misread by the first alone, nine by the second alone: 2 * (1 + 10) / 2**10.
-    assert tables.mcnemar({0, 1}, {0, *range(2, 11)}) == (1, 9, pytest.approx(22 / 1024))
-    assert tables.mcnemar({1, 2}, {1, 2}) == (0, 0, 1.0)
-    assert tables.mcnemar({1}, {2}) == (1, 1, 1.0)
-
-
-def test_calibration_counts_every_log_that_has_it(tmp_path):
-    """Two nets, one with two runs known (one of them trained once more), one with none."""
-    write_series(tmp_path, "lenet", [0.99, 0.99], epochs=2)
-    write_series(tmp_path, "lenet_reg", [0.995], recipe=RECIPES["lenet_reg"])
-    series = read(tmp_path)
-    series["lenet"][0]["calibration"] = [[0] * 13 + [20, 80], [0] * 13 + [15, 78],
-                                         [0] * 13 + [18.0, 79.0]]
-    again = {"lenet": [{"seed": 0, "calibration": [[0] * 13 + [20, 80], [0] * 13 + [19, 78],
-                                                   [0] * 13 + [18.0, 79.0]]}]}
-    for run, losses in zip(series["lenet"], ([0.03, 0.05], [0.05, 0.04]), strict=True):
-        run["history"] = [{"test_loss": loss} for loss in losses]
-    rows = rows_of(tables.calibration_table(series, again))
-    # (3 + 1) / 100 and (1 + 1) / 100; sure of 97 %, right are 93 % and 97 %.
-    assert rows == [["LeNet-5 (`lenet`)", "0.0400 (1)", "0.0450", "97.00", "95.00",
-                     "**3.00 ± 1.41** (2)"],
-                    ["LeNet-5, regularised (`lenet_reg`)", "0.4000 (1)", "0.4000", "", "", ""]]
 
 
 def test_runs_trained_once_more_are_compared_with_their_own_seeds(tmp_path):
