@@ -16,7 +16,7 @@ from dataset import DATA_DIR
 from lab import command
 from lab.files import RunError, write_atomically
 from lab.runs.series import finished_series, read_all
-from study import calibration, figures, front, images, tables
+from study import calibration, claims, figures, front, images, tables
 
 LOGS, FIGURES = Path("logs/report"), Path("img/report")
 
@@ -66,9 +66,9 @@ def make_blocks(series, held_out, again):
     Raises RunError if one that cannot be done without is missing, or if a claim does not hold.
     """
     runs = {**series, **held_out}
-    if missing := ", ".join(sorted({*front.NEEDED, *again} - runs.keys())):
+    if missing := ", ".join(sorted({*claims.NEEDED, *again} - runs.keys())):
         raise RunError(f"{LOGS}: no finished run of {missing}, which the report needs")
-    front.check_claims(runs)
+    claims.check_claims(runs)
     return {
         "nets": front.nets_table(series),
         "last_line": front.last_line(series),
@@ -85,6 +85,7 @@ def make_blocks(series, held_out, again):
         "road": tables.road_table(series),
         "ablation": tables.ablation_table(series),
         "effects": tables.effects_table(series),
+        "overfitting": calibration.overfitting(series),
         "calibration": calibration.calibration_table(series, again),
         "robustness": tables.robustness_table(series, again),
         "tests": images.paired_tests(series),

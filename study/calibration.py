@@ -6,7 +6,7 @@ by 0.9. `series` is always {name: [finished run, ...]}.
 
 import numpy as np
 
-from lab.runs.series import fixed, spread
+from lab.runs.series import count_examples, fixed, spread
 from study.tables import label, table
 
 CALIBRATED = ("lenet", "lenet_reg", "lenet_record")
@@ -37,6 +37,23 @@ def chance_gaps(calibration):
     right = np.random.default_rng(0).binomial(
         examples.astype(int), np.minimum(confidence, 1), (DRAWS, len(examples)))
     return abs(right - probability).sum(1) / examples.sum()
+
+
+def overfitting(series):
+    """Says when the mean test loss of LeNet-5 is lowest, and what becomes of the errors."""
+    runs = series["lenet"]
+    train, test, loss = (np.array([[row[column] for row in run["history"]] for run in runs])
+                         for column in ("train_accuracy", "test_accuracy", "test_loss"))
+    train = np.round((1 - train) * runs[0]["images"])  # misread: (seeds, epochs)
+    test = np.round((1 - test) * count_examples(runs[0]))
+    lowest = loss.mean(0).argmin()
+    perfect = [(errors == 0).argmax() + 1 for errors in train if errors[-1] == 0]
+    return (
+        f"The mean test loss of `lenet` is lowest in epoch {lowest + 1}. There it still misreads "
+        f"{train[:, lowest].mean():.0f} of the {runs[0]['images']:,} training images, on average, "
+        f"and {test[:, lowest].mean():.0f} test images. At the end it misreads "
+        f"{fixed(test[:, -1].mean(), '.1f')} test images. {len(perfect)} of {len(runs)} seeds end "
+        f"with every training image right, which the first of them does in epoch {min(perfect)}.")
 
 
 def calibration_table(series, again):

@@ -67,7 +67,20 @@ class Effect:
     low: float  # lower end of the 95 % interval; the mean if it is the same in every seed
     high: float  # upper end, likewise
     p: float  # two-sided, corrected for the number of all questions in all measures
-    verdict: str  # "helps", "hurts", "less than the sum", "more than the sum" or "undecided"
+    verdict: str  # "undecided", or what `say` makes of it
+
+
+def say(question, good):
+    """What an effect beyond chance says of its question. good: whether it is for the better.
+
+    Of an interaction it holds for this measure alone: of its logarithm, it may be none.
+    """
+    parts = question.split(" x ")
+    if question.split(",")[0] in PARTS:
+        return "helps" if good else "hurts"
+    if len(parts) == len(PARTS):
+        return "two depend on the third"
+    return f"{'more' if good else 'less'} than the sum"
 
 
 def answer(series):
@@ -88,10 +101,7 @@ def answer(series):
     for (measure, words, (mean, low, high, _)), p in zip(rows, corrected, strict=True):
         verdict = "undecided"
         if p < compare.LEVEL:
-            good = (mean > 0) == MEASURES[measure][2]
-            alone = words.split(",")[0] in PARTS
-            verdict = (("helps" if good else "hurts") if alone else
-                       f"{'more' if good else 'less'} than the sum")
+            verdict = say(words, (mean > 0) == MEASURES[measure][2])
         answers[measure].append(Effect(words, mean, low, high, p, verdict))
     return answers
 

@@ -3,6 +3,8 @@
 `series` is always {name: [finished run, ...]}, the runs in logs/report/.
 """
 
+import math
+
 import numpy as np
 
 from lab.figures.titles import TITLES
@@ -99,14 +101,19 @@ def effects_table(series):
     seeds = effects.gather(series, "accuracy").shape[-1]
     mean, low, high = effects.find_correlations(series)
     dropout = answers["accuracy"][0]
+    loss = np.log(effects.gather(series, "test loss"))
+    weights = effects.list_questions()[" x ".join(effects.PARTS)]
+    *_, p = compare.t_test(np.tensordot(weights, loss, 3))
     words = (
         f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} "
         "answers (Holm 1979); the intervals are not. The accuracies of two of the eight nets "
         f"correlate over the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to "
-        f"{high:+.2f}).")
+        f"{high:+.2f}). What is said of an interaction holds for points and nats: in the logarithm "
+        f"of the test loss, that of all three has a p of {p:.2g}, uncorrected.")
     if dropout.low < dropout.high:
-        words += (" Any effect of dropout on accuracy, on average, is below "
-                  f"{max(abs(dropout.low), abs(dropout.high)):.2f} points.")
+        most = math.ceil(1000 * max(abs(dropout.low), abs(dropout.high))) / 1000  # a bound
+        words += (" By its interval, any effect of dropout on accuracy, on average, is below "
+                  f"{most:.3f} points.")
     return "\n\n".join([*parts, words])
 
 

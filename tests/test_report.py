@@ -32,6 +32,7 @@ def test_every_later_series_is_compared_with_the_first(tmp_path, capsys):
     assert "differs in lr (0.05 and 0.1)" in out
     assert "lenet: 99.12 ± 0.02 %, errors of 10,000: 88.0 (86 to 90), 3 seeds\n" in out
     assert out.count("seed 2: ") == 1
+    assert out.endswith("\nOnly the comparisons of this command count: name all that you try.\n")
 
 
 def test_series_in_other_folders_and_broken_ones_beside_them(tmp_path, capsys, monkeypatch):

@@ -118,6 +118,11 @@ def seeds_to_decide(difference, comparisons):
     return int(n[enough.argmax()]) if enough.any() else None
 
 
+def round_roughly(n):
+    """A number of seeds with one digit, since the interval of what it rests on is wide."""
+    return round(n, 1 - len(str(n)))
+
+
 def judge_all(differences):
     """Judges each Difference, or None, with its p corrected for the number of differences.
 
@@ -133,7 +138,7 @@ def judge_all(differences):
 
 def judge(difference, p, comparisons):
     """Judges one of so many `comparisons` by its corrected p: (verdict, words)."""
-    holm = f" (Holm, {comparisons} comparisons)" if comparisons > 1 else ""
+    holm = f" (Holm, {comparisons} comparisons)" if comparisons > 1 else " (one comparison)"
     interval = (f"95 % interval {difference.interval}" if difference.deviation
                 else "the same difference in every seed")
     words = (f"{fixed(difference.mean, '+.2f')} points, {interval} ({difference.test}), "
@@ -141,8 +146,9 @@ def judge(difference, p, comparisons):
     if p < LEVEL:
         return "better" if difference.mean > 0 else "worse", words
     n = seeds_to_decide(difference, comparisons)
-    more = f"about {n} seeds each would" if n else f"not even {MANY:,} seeds each would"
-    return "undecided", f"{words}; {more} probably decide it"
+    more = f"about {round_roughly(n)}" if n else f"not even {MANY:,}"
+    return "undecided", (f"{words}; if it is as large as it looks, {more} seeds each would "
+                         "probably decide it")
 
 
 def compare(found):
@@ -162,6 +168,7 @@ def compare(found):
                 lines.append(f"  seed {run['seed']}: {fixed(one)} and {fixed(other)} %, "
                              f"{fixed(one - other, '+.2f')}")
         lines.append(f"  {relate(verdict, base)}: {words}")
+    lines.append("Only the comparisons of this command count: name all that you try.")
     return "\n".join(lines)
 
 

@@ -42,6 +42,21 @@ def test_chance_alone_makes_the_gap_that_the_binomial_distribution_says():
     assert np.array_equal(gaps, calibration.chance_gaps(run["calibration"]))
 
 
+def test_overfitting_is_told_with_its_epochs_and_errors(tmp_path):
+    write_series(tmp_path, "lenet", [0.99, 0.992])
+    series = read(tmp_path)
+    for run, train in zip(series["lenet"], ([0.5, 0.998, 1, 1], [0.5, 0.996, 1, 0.9999]),
+                          strict=True):
+        run["history"] = [
+            {"train_accuracy": each, "test_accuracy": 0.98 + 0.003 * epoch, "test_loss": loss}
+            for epoch, (each, loss) in enumerate(zip(train, (4, 1, 2, 3), strict=True))]
+    assert calibration.overfitting(series) == (
+        "The mean test loss of `lenet` is lowest in epoch 2. There it still misreads 180 of the "
+        "60,000 training images, on average, and 170 test images. At the end it misreads 110.0 "
+        "test images. 1 of 2 seeds end with every training image right, which the first of them "
+        "does in epoch 3.")
+
+
 def test_of_one_bin_every_quantile_is_the_binomial_one():
     gaps = calibration.chance_gaps([[0, 50], [0, 0], [0, 25.0]])  # right or not does not matter
     for level in (0.1, 0.5, 0.95):  # |X - 25| <= k has the probability of 25 - k <= X <= 25 + k

@@ -91,6 +91,17 @@ def test_verdicts_follow_the_sign_and_the_measure(series):
     assert loss["dropout, on average"].verdict == "hurts"
 
 
+@pytest.mark.parametrize(("question", "good", "bad"), [
+    ("dropout, on average", "helps", "hurts"),
+    ("dropout, added to the other two", "helps", "hurts"),
+    ("dropout x weight decay", "more than the sum", "less than the sum"),
+    ("all three, less the sum of each alone", "more than the sum", "less than the sum"),
+    ("dropout x weight decay x augmentation", *["two depend on the third"] * 2)])
+def test_a_verdict_says_no_more_than_its_question(question, good, bad):
+    assert question in effects.list_questions()
+    assert (effects.say(question, True), effects.say(question, False)) == (good, bad)
+
+
 def test_p_is_corrected_for_all_questions_in_all_measures(series):
     answers = effects.answer(series)
     count = sum(map(len, answers.values()))

@@ -1,11 +1,14 @@
 """study/tables.py: the tables of the report, compared with numbers by hand."""
 
+import math
 import re
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from made_up import read, rows_of, write_series
+from scipy import stats
 
 from main import RECIPES
 from study import effects, tables
@@ -53,7 +56,7 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     # Differences of 30 and 31 images to the row before: 30.5 ± 12.706 * 0.707 / sqrt(2).
     assert rows[3][3:] == ["+0.31 (+0.24 to +0.37; paired, 2 seeds)", "better"]
     assert ("- `lenet_1998_dense` against `lenet_1998_linear` is undecided: p = 0.61 (Holm, 3 "
-            "comparisons); about 7 seeds each would") in text
+            "comparisons); if it is as large as it looks, about 7 seeds each would") in text
     assert "- `lenet_1998_linear` against `lenet_1998` is undecided: p = " in text
     assert text.count("(Holm, 3 comparisons)") == 2
 
@@ -143,10 +146,20 @@ def test_effects_are_told_with_their_numbers(tmp_path):
     assert rows["weight decay x augmentation"][0].startswith("-0.02 (")
     assert rows["dropout, on average"][2] == "undecided"
     assert "Over 4 seeds. Each p is corrected for all 22 answers" in words
-    interval = rows["dropout, on average"][0].partition(" (")[2].rstrip(")")
-    low, high = (abs(float(end)) for end in interval.split(" to "))
-    assert f"on average, is below {max(low, high):.2f} points" in words
+    effect = effects.answer(read(tmp_path))["accuracy"][0]
+    bound = float(re.search(r"on average, is below (\d\.\d{3}) points", words)[1])
+    assert 0 <= bound - max(-effect.low, effect.high) < 0.001
     assert "two seeds of each of the eight nets" in tables.effects_table({})
+
+
+def test_an_interaction_is_one_of_the_measure():
+    """Of the logarithm of the loss, that of all three may have another p: here, of the report."""
+    logs = read(ROOT / "logs/report")
+    sums = [sum((-1) ** (3 - sum(parts)) / 4 * math.log(run["final"]["test_loss"])
+                for parts, name in effects.NETS.items() for run in logs[name]
+                if run["seed"] == seed) for seed in range(10)]
+    p = stats.ttest_1samp(sums, 0).pvalue
+    assert f"that of all three has a p of {p:.2g}, uncorrected" in tables.effects_table(logs)
 
 
 def test_an_effect_that_is_the_same_in_every_seed_has_no_interval(tmp_path):

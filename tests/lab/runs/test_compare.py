@@ -86,9 +86,10 @@ def test_the_same_difference_in_every_seed_is_a_matter_of_signs(tmp_path, seeds,
     (judged, words), = compare.judge_all([found])
     assert judged == verdict
     start = (f"{0.01 * gain:+.2f} points, the same difference in every seed "
-             f"(sign test, {seeds} seeds), p = {found.p:.2g}")
+             f"(sign test, {seeds} seeds), p = {found.p:.2g} (one comparison)")
     # Of five seeds, the p is 0.0625; of six, 0.03125.
-    assert words == start + ("; about 6 seeds each would probably decide it"
+    assert words == start + ("; if it is as large as it looks, about 6 seeds each would "
+                             "probably decide it"
                              if verdict == "undecided" else "")
     # Two of them: each p is doubled (Holm), and it takes seven seeds.
     both = compare.judge_all([found, found])

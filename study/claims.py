@@ -1,0 +1,92 @@
+"""What the pages claim in words that stand still, compared with the logs.
+
+A new claim is a line here: a verdict in VERDICTS, or words of a page in FACTS.
+"""
+
+from itertools import chain
+
+import numpy as np
+
+from lab.files import RunError
+from lab.runs import compare
+from lab.runs.series import accuracies
+from study import effects
+from study.front import DROPOUT, EXAMPLE, judge
+from study.images import SOURCES
+from study.tables import ABLATION, PUBLISHED, PUBLISHED_WITHIN, ROAD
+
+# How many seeds the series have, and {(series, base): verdict}. The p values of one group are
+# corrected together, as in the table of the pages that shows them.
+VERDICTS = (
+    (10, dict.fromkeys(SOURCES[:2], "better")),
+    (10, {**{(name, ABLATION[0]): "better" for name in ABLATION[1:]},
+          ("lenet_dropout", "lenet"): "undecided", ("lenet_heavy", "lenet"): "worse"}),
+    (10, {**dict.fromkeys(zip([*ROAD][1:], ROAD, strict=False), "undecided"),
+          ("lenet_1998_relu", "lenet_1998_max"): "better", ("lenet_reg", "lenet"): "better"}),
+    (10, {DROPOUT["held-out training images"]: "undecided"}),
+    (5, {EXAMPLE: "undecided"}),
+)
+NEEDED = {*chain.from_iterable(chain.from_iterable(claims) for _, claims in VERDICTS),
+          "lenet_wide", "mlp_wide"}
+
+
+def accuracy(series, name):
+    """The mean accuracy of a series in percent."""
+    return accuracies(series[name]).mean()
+
+
+def mean_curve(runs, column):
+    """A column of the logs, the mean over the runs: float (epochs,)."""
+    return np.mean([[row[column] for row in run["history"]] for run in runs], axis=0)
+
+
+def says(series, measure, question):
+    """The verdict of effects.py."""
+    return next(effect.verdict for effect in effects.answer(series)[measure]
+                if effect.question == question)
+
+
+# Words that stand in a page just like this, and whether they hold in {name: [finished run, ...]}.
+FACTS = {
+    "LeNet-5 is as good as known":
+        lambda series: 100 - accuracy(series, "lenet_1998")
+        <= PUBLISHED["lenet_1998"][1] + PUBLISHED_WITHIN,
+    "Ten seeds cannot tell these apart":  # on the test set; VERDICTS has the held-out images
+        lambda series: says(series, "accuracy", "dropout, added to the other two") == "undecided",
+    "**Weight decay and augmentation help**, on average and added to the other two":
+        lambda series: all(says(series, measure, f"{part}, {how}") == "helps"
+                           for measure in effects.MEASURES for part in effects.PARTS[1:]
+                           for how in ("on average", "added to the other two")),
+    "In accuracy, that is undecided. In test loss it is":
+        lambda series: [says(series, measure, "all three, less the sum of each alone")
+                        for measure in effects.MEASURES] == ["undecided", "less than the sum"],
+    "lowest in epoch 14":
+        lambda series: mean_curve(series["lenet"], "test_loss").argmin() + 1 == 14,
+    "seeds end with every training image right":
+        lambda series: any(run["final"]["train_accuracy"] == 1 for run in series["lenet"]),
+    "With them the loss falls to the end":
+        lambda series: mean_curve(series["lenet_reg"], "test_loss")[-1]
+        < 1.01 * mean_curve(series["lenet_reg"], "test_loss").min(),
+    "misread more ([results]":
+        lambda series: all(accuracy(series, f"{name}_wide") < accuracy(series, name)
+                           for name in ("lenet", "mlp")),
+    "it is less than a tenth of a point":
+        lambda series: 0 < accuracy(series, "lenet") - accuracy(series, "lenet_1998") < 0.1,
+}
+
+
+def check_claims(series):
+    """Raises RunError if the logs do not bear out what the pages say."""
+    for seeds, claims in VERDICTS:
+        for name in chain.from_iterable(claims):
+            if len(series[name]) != seeds:
+                raise RunError(f"the pages say that {name} has {seeds} seeds; the logs have "
+                               f"{len(series[name])}")
+        judged = judge(series, claims)
+        for ((name, base), claim), (verdict, words) in zip(claims.items(), judged, strict=True):
+            if verdict != claim:
+                raise RunError(f"the pages say that {name} is {compare.relate(claim, base)}; the "
+                               f"logs say {verdict}: {words}")
+    for words, holds in FACTS.items():
+        if not holds(series):
+            raise RunError(f"the pages say {words!r}; the logs do not bear that out")
