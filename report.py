@@ -1,6 +1,7 @@
-"""Makes tables of your runs: all series of a folder, or some series compared with each other.
+"""Makes tables of your runs: all series of a folder, or one series by digit, or some compared.
 
     python report.py                        every series in logs/: how good, how trained
+    python report.py lenet                  this series: which digits it misreads, and as what
     python report.py lenet lenet-lr0.05     compares each later series with the first
     python report.py lenet other/lenet      one of the series is in another folder
     python report.py --log-dir logs/report  reads another folder than logs/
@@ -15,11 +16,12 @@ import textwrap
 from collections import Counter
 from pathlib import Path
 
-from dataset import Distortion
+from dataset import DATA_DIR, DataError, Distortion
 from lab import command
 from lab.files import RunError
-from lab.runs import compare
+from lab.runs import compare, slips
 from lab.runs.identity import describe_codes, describe_setting, find_differences
+from lab.runs.measured import measured_images
 from lab.runs.series import (
     accuracies,
     count_examples,
@@ -142,9 +144,9 @@ def parse(argv):
                         help="series: each later one is compared with the first; default: all")
     parser.add_argument("--log-dir", type=command.path, default=Path("logs"), metavar="DIR",
                         help="default: logs")
+    parser.add_argument("--data-dir", type=command.path, default=DATA_DIR, metavar="DIR",
+                        help="the images that one series was measured on; default: MNIST, in data/")
     args = parser.parse_args(argv)
-    if len(args.names) == 1:
-        parser.error(f"{args.names[0]} alone: give two series or more to compare, or none")
     places = [locate(name, args.log_dir) for name in args.names]
     if len({(folder.resolve(), name) for folder, name in places}) < len(places):
         parser.error(f"{' '.join(args.names)}: a series cannot be compared with itself")
@@ -152,9 +154,14 @@ def parse(argv):
 
 
 def execute(argv):
-    """Prints the table or the comparison. Yields a line for each series that is left out."""
+    """Prints what is asked for. Yields a line for each series that is left out."""
     args = parse(argv)
-    if args.names:
+    if len(args.names) == 1:
+        series = find_series(args.names[0], args.log_dir)
+        _, labels = measured_images(series[0], args.data_dir)
+        print(compare.summarise(locate(args.names[0], args.log_dir)[1], series))
+        print("\n".join(slips.describe(series, labels)))
+    elif args.names:
         print(compare.compare({name: find_series(name, args.log_dir)
                                for name in args.names}))
     else:
@@ -166,7 +173,7 @@ def execute(argv):
 
 def main(argv=None):
     """Runs the command line `argv`; returns the exit status."""
-    return command.exit_status("report.py", execute, argv, RunError)
+    return command.exit_status("report.py", execute, argv, (DataError, RunError))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def make_blocks(series, held_out, again):
         "outcome": front.outcome(runs),
         "arithmetic": front.arithmetic(),
         "comparison": front.comparison(series),
+        "digits": front.digits(series),
         "regularisation": front.regularisation(series),
         "dropout": front.dropout(runs),
         "dropout_evidence": front.dropout_evidence(runs),

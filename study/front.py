@@ -7,8 +7,10 @@ The sentences are fixed, apart from their numbers; claims.py compares what they 
 import textwrap
 
 import model
+from dataset import DATA_DIR
 from lab.files import RunError
-from lab.runs import compare
+from lab.runs import compare, slips
+from lab.runs.measured import measured_images
 from lab.runs.series import (
     accuracies,
     describe_runs,
@@ -96,6 +98,17 @@ def comparison(series):
         ["LeNet-5 as published (`lenet_1998`)", f"{100 - error:.2f}", spread(accuracies(again))],
         ["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],
         ["MLP: 300 hidden units there, 59 here (`mlp`)", "95.3", spread(accuracies(mlp))]])
+
+
+def digits(series):
+    """Tabulates how well the regularised LeNet-5 reads each digit; its commonest slips."""
+    runs = series["lenet_reg"]
+    _, labels = measured_images(runs[0], DATA_DIR)
+    rates = slips.rate_digits(runs, labels)
+    return (
+        f"{table(['digit', *map(str, rates)], [['right, %', *map(fixed, rates.values())]])}\n\n"
+        f"The mean of {len(runs)} nets. Their commonest slips, and how often one net makes them: "
+        f"{slips.name_slips(runs, 4)}.")
 
 
 def regularisation(series):

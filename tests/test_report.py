@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, without_reader
-from made_up import read, write_series
+from made_up import read, write_curves, write_series
 
 import report
 from main import RECIPES
@@ -33,6 +33,23 @@ def test_every_later_series_is_compared_with_the_first(tmp_path, capsys):
     assert "lenet: 99.12 ± 0.02 %, errors of 10,000: 88.0 (86 to 90), 3 seeds\n" in out
     assert out.count("seed 2: ") == 1
     assert out.endswith("\nOnly the comparisons of this command count: name all that you try.\n")
+
+
+def test_one_series_is_told_by_digit(tmp_path, capsys):
+    """Two nets: both take a 9 for a 7, and one a 4 for a 9; all else is in test_slips.py."""
+    write_curves(tmp_path, "lenet", seeds=2, errors=[[9642, 9, 7, 0.5]])
+    path = tmp_path / "lenet-seed1.json"
+    path.write_text(path.read_text("utf-8").replace(
+        "[[9642, 9, 7, 0.5]]", "[[9642, 9, 7, 0.5], [2130, 4, 9, 0.75]]"), "utf-8")
+    assert report.main(["lenet", "--log-dir", str(tmp_path)]) == 0
+    first, _, *rows, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("lenet: ")
+    assert first.endswith(", 2 seeds")
+    # MNIST's test set has 982 fours and 1,009 nines.
+    assert [row.split() for row in rows[3:5]] == [
+        ["3", "1,010", "100.00"], ["4", "982", "99.95", "9", "(0.5)"]]
+    assert [row.split() for row in rows[9:]] == [["9", "1,009", "99.90", "7", "(1.0)"]]
+    assert last == "The commonest slips of a net: 9 as 7 (1.0), 4 as 9 (0.5)"
 
 
 def test_series_in_other_folders_and_broken_ones_beside_them(tmp_path, capsys, monkeypatch):
@@ -199,7 +216,8 @@ def test_one_verdict_alone_is_corrected_for_nothing(compared, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("names", "status", "words"), [
-    (["lenet"], 2, "lenet alone: give two series or more"),
+    (["other"], 1, "data: not the images that these were measured on; give the folder of your"),
+    (["lenet", "--data-dir", "empty"], 1, "empty: no such folder"),
     (["lenet", "lenet"], 2, "lenet lenet: a series cannot be compared with itself"),
     (["lenet", os.path.join("logs", "lenet")], 2, "with itself"),
     (["other", os.path.join("..", "here", "logs", "lenet"), "lenet"], 2, "with itself"),

@@ -1,11 +1,9 @@
 """Pictures of digits and of nets at work: samples, errors, filters, bitmaps.
 
-The digits are those that a run was measured on. Its log holds their checksums but not their folder,
-so each function takes the folder, `data_dir`, and compares the checksums. It raises DataError
-if the folder cannot be read, and RunError if it holds other images.
+The digits are those that a run was measured on. Each function takes their folder, `data_dir`, and
+raises what `measured.measured_images` does.
 """
 
-import functools
 import math
 
 import numpy as np
@@ -13,13 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dataset import CLASSES, MNIST, SIDE, Distortion, Transform, hold_out
+from dataset import CLASSES, SIDE, Distortion, Transform
 from lab.figures.canvas import Figure, Rectangle
 from lab.figures.titles import find_title, wrap
 from lab.files import RunError
 from lab.runs import watch
 from lab.runs.checkpoints import blaming, build_net, describe, read_checkpoint
 from lab.runs.identity import find_differences
+from lab.runs.measured import find_images, measured_images
 
 # Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
@@ -32,32 +31,6 @@ WORDS = {"test": "test images", "validation": "held-out images"}  # what a run i
 DOUBTFUL_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527,
                    9679, 9729)
 MNIST_TEST = {"size": 10_000, "images_crc32": 3838467927, "labels_crc32": 152820446}
-
-
-@functools.cache
-def read_images(data_dir, train, invert=False):
-    """Reads the MNIST object of a folder, and its fingerprint. Raises DataError."""
-    dataset = MNIST(data_dir, train, invert=invert)
-    return dataset, dataset.fingerprint()
-
-
-def find_images(data_dir, train, wanted):
-    """The MNIST object of a folder whose fingerprint is among `wanted`, or None: see --invert."""
-    for invert in (False, True):
-        dataset, fingerprint = read_images(data_dir, train, invert)
-        if fingerprint in wanted:
-            return dataset
-    return None
-
-
-def measured_images(run, data_dir):
-    """Reads what `run` was measured on: images uint8 (N, 1, 28, 28) and labels int64 (N,)."""
-    held_out = run["evaluated_on"] == "validation"
-    dataset = find_images(data_dir, held_out, [run["data"][run["evaluated_on"]]])
-    if dataset is None:
-        raise RunError(f"{data_dir}: not the images that these were measured on; give the folder "
-                       "of your data with --data-dir DIR")
-    return (hold_out(dataset, dataset)[1] if held_out else dataset)[:]
 
 
 def count_errors(count, run, measured):

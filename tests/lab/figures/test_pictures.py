@@ -23,6 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import dataset
 from lab.figures import pictures
+from lab.runs import measured
 from lab.runs.identity import as_dict
 from lab.training import run
 from lenet1998 import FIGURE_3, squash
@@ -54,7 +55,7 @@ def test_images_that_were_turned_are_found(small_digits, tmp_path):
         data = {split: dataset.MNIST(folder, split == "train", invert=invert).fingerprint()
                 for split in small_digits}
         run = {"data": data, "evaluated_on": "test"}
-        found, _ = pictures.measured_images(run, folder)
+        found, _ = measured.measured_images(run, folder)
         stored = small_digits["test"][0]
         np.testing.assert_array_equal(found[:, 0], stored if invert else 255 - stored)
         samples = images(pictures.draw_samples({"any": [run]}, folder, LENET))
