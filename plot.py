@@ -90,8 +90,8 @@ def list_figures(everything, weight_dirs, data_dir):
         yield "model_comparison.png", partial(draw_comparison, done)
     alike = {}  # the series that are trained on the same images, distorted in the same way
     for name, (run, *_) in everything.items():
-        if run["recipe"]["augment"]:
-            settings = [run["recipe"][field] for field in (*Distortion.bounds, "synthetic")]
+        if run["recipe"]["augment"] and not run["recipe"]["synthetic"]:  # these see more than that
+            settings = [run["recipe"][field] for field in Distortion.bounds]
             alike.setdefault(str((settings, run["data"]["train"])), []).append(name)
     for number, names in enumerate(sorted(alike.values(), key=len, reverse=True)):
         yield f"{stems[names[0]]}_samples.png" if number else "samples.png", partial(

@@ -58,6 +58,11 @@ def fill(pages, blocks):
     return pages
 
 
+def find_shown(pages):
+    """The names of the figures that `pages` ({path: text}) show: a set."""
+    return {*re.findall(rf"{FIGURES.as_posix()}/([\w.-]+)", "".join(pages.values()))}
+
+
 def make_blocks(series, held_out, again):
     """Makes every table and paragraph that the pages take from the logs: {name: Markdown}.
 
@@ -99,16 +104,27 @@ def make_blocks(series, held_out, again):
 
 
 def execute(argv):
-    """Fills the pages and draws the figures. Yields a line for each reason to leave one out."""
+    """Fills the pages and draws the figures that they show.
+
+    Yields a line for each reason to leave one out, and for each picture that is missing or that no
+    page shows. It deletes none.
+    """
     command.Parser("study", __doc__).parse_args(argv)
     everything, held_out, again = read_logs()
     finished = finished_series(everything)
     blocks = make_blocks(finished, *map(finished_series, (held_out, again)))
-    for path, text in fill(read_pages(), blocks).items():
+    pages = fill(read_pages(), blocks)
+    for path, text in pages.items():
         write_atomically(path, text.encode())
         print(path)
-    yield from plot.draw_all([*plot.list_figures(everything, [LOGS], DATA_DIR),
-                              *figures.list_figures(finished)], FIGURES)
+    shown = find_shown(pages)
+    listed = [*plot.list_figures(everything, [LOGS], DATA_DIR), *figures.list_figures(finished)]
+    yield from plot.draw_all([(name, draw) for name, draw in listed if name in shown], FIGURES)
+    there = {path.name for path in FIGURES.iterdir()}
+    for names, words in ((there - shown, "no page shows"),
+                         (shown - there, "the pages show, but there is no")):
+        if names:
+            yield f"{FIGURES}: {words} {', '.join(sorted(names))}"
 
 
 def main(argv=None):

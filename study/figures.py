@@ -4,10 +4,18 @@ from functools import partial
 
 import numpy as np
 
+from dataset import DATA_DIR
 from lab.digits.strokes import FORMS, draw_form
 from lab.figures.canvas import Figure
 from lab.figures.charts import draw_dots
-from lab.figures.pictures import BLUE, GREY, WIDTH, make_mosaic, show_image
+from lab.figures.pictures import (
+    BLUE,
+    GREY,
+    WIDTH,
+    draw_misclassified,
+    make_mosaic,
+    show_image,
+)
 from lab.figures.titles import find_title
 from lab.runs.compare import LEVEL
 from study import effects
@@ -59,7 +67,6 @@ def draw_ablation(series):
 def draw_effects(answers, questions):
     """Draws the answers of `effects.answer` to `questions`, with their 95 % intervals. A Figure.
 
-    Right is better in every panel.
     """
     figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(questions)), layout="constrained")
     axes = figure.subplots(1, len(answers), sharey=True)
@@ -73,9 +80,8 @@ def draw_effects(answers, questions):
             ax.errorbar(effect.mean, y, xerr=reach, fmt="o", capsize=3,
                         color=BLUE if sure else GREY, markerfacecolor=BLUE if sure else "white")
         ax.set(title=f"Change in {measure}, {unit}", ylim=(len(rows) - 0.5, -0.5),
-               xlabel="better \N{RIGHTWARDS ARROW}")
-        if not more_is_better:
-            ax.invert_xaxis()
+               xlabel="better \N{RIGHTWARDS ARROW}" if more_is_better else
+               "\N{LEFTWARDS ARROW} better")
         ax.set_yticks(range(len(rows)), [effect.question for effect in rows])
     figure.supxlabel("Mean and 95 % interval; filled where the effect is beyond chance (p below "
                      f"{LEVEL:g}, corrected for the number of questions)", fontsize=9, color=GREY)
@@ -88,6 +94,12 @@ def draw_road(names, series):
     labels[0] = find_title(names[0])
     rows = [(label, series[name]) for label, name in zip(labels, names, strict=True)]
     return draw_dots([("From LeNet-5 as published to today's, step by step", rows)])
+
+
+def draw_misread(series):
+    """Draws the errors of which the regularised LeNet-5 is surest. A Figure."""
+    return draw_misclassified(find_title("lenet_reg"), series["lenet_reg"][0], DATA_DIR, most=20,
+                              columns=7, width=6.5)
 
 
 def draw_forms():
@@ -118,6 +130,8 @@ def list_figures(series):
         every = [*effects.list_questions()]
         yield "effects.png", partial(draw_effects, answers, every)
         yield "effects_main.png", partial(draw_effects, answers, [*every[:3], every[-1]])
+    if "lenet_reg" in series:
+        yield "misread.png", partial(draw_misread, series)
     if "lenet_hands" in series:
         yield "forms.png", draw_forms
     road = [name for name in ROAD if name in series]

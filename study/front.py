@@ -90,10 +90,9 @@ def comparison(series):
     ours, mlp, again = (series[name] for name in ("lenet", "mlp", "lenet_1998"))
     error = PUBLISHED["lenet_1998"][1]
     return (
-        f"LeNet-5: it reads {mean(ours)} % of the test images right, the MLP {mean(mlp)} %. That "
-        f"is {mean_errors(ours)} errors against {mean_errors(mlp)}. LeCun et al. 1998 report "
-        f"{error:.2f} % test error for LeNet-5, which is {100 - error:.2f} % accuracy. Trained as "
-        f"published, it has {mean(again)} % here.\n\n"
+        f"LeNet-5: it makes {mean_errors(ours)} errors, and the MLP {mean_errors(mlp)}. LeCun et "
+        f"al. 1998 report {error:.2f} % test error for LeNet-5, which is {100 - error:.2f} % "
+        "accuracy.\n\n"
     ) + table(["test accuracy, %", "LeCun et al. 1998", "here"], [
         ["LeNet-5 as published (`lenet_1998`)", f"{100 - error:.2f}", spread(accuracies(again))],
         ["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],

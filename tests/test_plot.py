@@ -84,8 +84,7 @@ def test_every_series_has_its_figures(tmp_path):
     kinds = ("accuracy_plot", "loss_plot", "confusion_matrix", "misclassified")
     assert draw(tmp_path).keys() == {
         *(f"{name}_{kind}.png" for name in names.values() for kind in kinds),
-        "model_comparison.png", "samples.png", "LeNet_record_samples.png",
-        "LeNet_hands_samples.png"}
+        "model_comparison.png", "samples.png", "LeNet_record_samples.png"}
 
 
 def test_every_figure_becomes_a_file_and_is_named(record, tmp_path, capsys):

@@ -84,6 +84,7 @@ def workplace(tmp_path, monkeypatch, small_idx, digits):
         Image.fromarray(digits["test"][0][0]).save(name)
     shutil.copy(ROOT / "README.md", "README.md")
     shutil.copytree(ROOT / "docs", "docs")
+    shutil.copytree(ROOT / "img/report", "img/report")
     return small_idx
 
 

@@ -13,6 +13,7 @@ if not in_notebook():  # the notebook itself has its backend, and needs it
 
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.patches import Rectangle
@@ -20,5 +21,5 @@ from matplotlib.scale import FuncScale
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["Figure", "FigureCanvasAgg", "FontProperties", "FuncScale", "MaxNLocator", "Rectangle",
-           "Text", "findfont", "fontManager", "get_font", "style"]
+__all__ = ["Figure", "FigureCanvasAgg", "FontProperties", "FuncScale", "LinearSegmentedColormap",
+           "MaxNLocator", "Rectangle", "Text", "findfont", "fontManager", "get_font", "style"]

@@ -87,6 +87,8 @@ def draw_curves(title, series, quantity):
     factor = 100 if quantity == "accuracy" else 1
     # Small, with many dots to the inch: so it can be read at half the width of a page.
     title, caption = titles.wrap(title, 45), describe(run)
+    if run["recipe"]["net"] == "LeNet1998":  # one seed does so for half of the distorted images
+        caption += '\nIn training, it may also answer "none of them", which is an error.'
     if codes := describe_codes(series):
         caption += f"\nThe runs were trained by {codes}."
     lines = 3 + min(len(others), 3) + title.count("\n") + caption.count("\n")

@@ -4,15 +4,13 @@ The digits are those that a run was measured on. Each function takes their folde
 raises what `measured.measured_images` does.
 """
 
-import math
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from dataset import CLASSES, SIDE, Distortion, Transform
-from lab.figures.canvas import Figure, Rectangle
+from lab.figures.canvas import Figure, LinearSegmentedColormap, Rectangle
 from lab.figures.titles import find_title, wrap
 from lab.files import RunError
 from lab.runs import watch
@@ -22,6 +20,7 @@ from lab.runs.measured import find_images, measured_images
 
 # Colour-blind readers can tell these colours apart (Okabe and Ito 2008).
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#666666"
+SIGNED = LinearSegmentedColormap.from_list("signed", ["#FF8000", "black", "white"])  # as draw.py
 WIDTH = 8.3  # inches: 830 pixels in a README, at 100 to the inch
 MAX_GALLERY = 100  # errors shown
 MAX_MAPS = 6  # feature maps shown of a layer
@@ -39,11 +38,11 @@ def count_errors(count, run, measured):
     return f"{count:,} {errors} of {len(measured):,} {WORDS[run['evaluated_on']]}"
 
 
-def make_mosaic(columns, rows, caption):
+def make_mosaic(columns, rows, caption, width=WIDTH):
     """Makes a Figure and its Axes: a sheet of columns x rows unit squares, y downwards."""
     head = 0.25 + 0.2 * caption.count("\n")  # inches
-    figure = Figure(figsize=(WIDTH, rows * WIDTH / columns + head))
-    ax = figure.add_axes((0, 0, 1, rows * WIDTH / columns / figure.get_figheight()))
+    figure = Figure(figsize=(width, rows * width / columns + head), dpi=150 * WIDTH / width)
+    ax = figure.add_axes((0, 0, 1, rows * width / columns / figure.get_figheight()))
     ax.set_axis_off()
     ax.set(xlim=(0, columns), ylim=(rows, 0))
     figure.text(0.01, 1 - 0.05 / figure.get_figheight(), caption, va="top")
@@ -52,7 +51,7 @@ def make_mosaic(columns, rows, caption):
 
 def show_image(ax, image, x, y, limit=None):
     """Draws `image` (H, W) into the unit square at x, y: grey, or coloured from -limit to limit."""
-    colours = {"cmap": "gray"} if limit is None else {"cmap": "PuOr", "vmin": -limit, "vmax": limit}
+    colours = {"cmap": "gray"} if limit is None else {"cmap": SIGNED, "vmin": -limit, "vmax": limit}
     box = (x + 0.04, x + 0.96, y + 0.96, y + 0.04)  # left, right, bottom, top
     ax.imshow(np.asarray(image), extent=box, **colours)
 
@@ -94,7 +93,8 @@ def draw_samples(series, data_dir, recipe):
 def draw_confusion(name, run, data_dir):
     """Draws how often the net of `run` took which digit for which. Returns a Figure."""
     _, labels = measured_images(run, data_dir)
-    figure = Figure(figsize=(6.4, 6.1), layout="constrained")
+    # Small, with many dots to the inch: so it can be read at half the width of a page.
+    figure = Figure(figsize=(5, 4.9), dpi=200, layout="constrained")
     ax = figure.subplots()
     confusion = np.diag(np.bincount(labels, minlength=CLASSES))  # [label, prediction]
     for _, label, prediction, _ in run["errors"]:
@@ -111,31 +111,32 @@ def draw_confusion(name, run, data_dir):
     for (label, prediction), count in np.ndenumerate(confusion):
         if label == prediction or count:
             dark = label != prediction and count > 0.6 * darkest
-            ax.text(prediction, label, f"{count:,}", ha="center", va="center", color=(
+            ax.text(prediction, label, f"{count:,}", ha="center", va="center", fontsize=9, color=(
                 GREY if label == prediction else "white" if dark else "black"))
-    ax.set(title=f"{wrap(name, 50)}, seed {run['seed']}\n"
+    ax.set(title=f"{wrap(name, 40)}, seed {run['seed']}\n"
                  f"{count_errors(errors.sum(), run, labels)}",
            xlabel="prediction", ylabel="label", xticks=range(CLASSES), yticks=range(CLASSES))
     return figure
 
 
-def draw_misclassified(name, run, data_dir):
+def draw_misclassified(name, run, data_dir, most=MAX_GALLERY, columns=10, width=WIDTH):
     """Draws the images that the net of `run` misread, the most confident first. Returns a Figure.
 
-    Doubtful labels of MNIST's test set are framed.
+    Doubtful labels of MNIST's test set are framed. most: images shown. width: in inches.
     """
     images, _ = measured_images(run, data_dir)
     errors = sorted(run["errors"], key=lambda error: -error[3])
-    shown = errors[:MAX_GALLERY]
-    columns, cell, pitch = 10, SIDE + 4, SIDE + 18  # pixels, across and down with a caption
+    shown = errors[:most]
+    cell, pitch = SIDE + 4, SIDE + 18  # pixels, across and down with a caption
     rows = max(1, -(-len(shown) // columns))
     reviewed = run["data"].get("test") == MNIST_TEST
-    figure, ax = make_mosaic(columns, rows * pitch / cell, (
-        f"{wrap(name, 80)}, seed {run['seed']}: {count_errors(len(errors), run, images)}"
-        f"{f', the surest {MAX_GALLERY}' if len(errors) > MAX_GALLERY else ''}.\n"
-        "Below each: label → what the net reads, and how sure it is; then the index of the image."
-        + "\nFramed: fewer than 3 of 5 reviewers kept the label (Northcutt et al. 2021)" * reviewed
-    ))
+    caption = [f"{name}, seed {run['seed']}: {count_errors(len(errors), run, images)}"
+               f"{f', the surest {most}' if len(errors) > most else ''}.",
+               "Below each: label → what the net reads, and how sure it is; then the index of the "
+               "image.", *["Framed: fewer than 3 of 5 reviewers kept the label (Northcutt et al. "
+                           "2021)"] * reviewed]
+    figure, ax = make_mosaic(columns, rows * pitch / cell, "\n".join(
+        wrap(line, int(12 * width)) for line in caption), width)
     # A single picture of all images: to draw hundreds of small ones takes seconds.
     sheet = np.full((rows * pitch, columns * cell), 255, np.uint8)
     for position, (index, label, prediction, probability) in enumerate(shown):
@@ -195,7 +196,7 @@ def draw_filters(name, run, net, data_dir):
         rows["what the next\nconvolution gets"] = second[0].received
     figure, ax = make_mosaic(2.4 + len(kernels), len(rows), (
         f"{wrap(name, 80)}, seed {run['seed']}: the filters of the first convolution, and their "
-        "work.\nPurple is above zero, orange below; each row has its own scale."))
+        "work.\nWhite is above zero, orange below; each row has its own scale."))
     ax.text(1.8, 0.94, "the image\n\N{DOWNWARDS ARROW}", ha="center", va="bottom")
     show_image(ax, inputs[0, 0], 1.3, 1)
     for y, (words, row) in enumerate(rows.items()):
@@ -222,7 +223,7 @@ def draw_bitmaps(name, run, net, data_dir):
         f"{wrap(name, 80)}, seed {run['seed']}: the first digit of each class among the "
         f"{WORDS[run['evaluated_on']]}.\n"
         "The net answers with 84 numbers, and reads the digit whose bitmap is nearest to them.\n"
-        "In a bitmap, purple is 1 and orange -1; an answer may be anything from -1.7 to 1.7."))
+        "White is 1 and above, orange -1 and below; an answer may be anything from -1.7 to 1.7."))
     for y, words in enumerate(("bitmap\n12 x 7", "digit", "answer of F6\n84 units")):
         ax.text(0.04, y + 0.5, words, va="center")
     ax.text(0.04, 3.3, "squared distance to\nthe right bitmap, and\nto the nearest other",
@@ -232,9 +233,9 @@ def draw_bitmaps(name, run, net, data_dir):
         image, label = images[first], labels[first].item()
         show_image(ax, image[0], x, 1)
         for y, units in ((0, output.bitmaps[label]), (2, answer)):
-            # Padded to a square, so that pixels are square. A unit is between -1.7159 and 1.7159.
-            square = F.pad(units.view(12, 7), (3, 3, 0, 1), value=math.nan)
-            show_image(ax, square, x, y, 1.7159)
+            # Padded with black to a square, so that pixels are square.
+            square = F.pad(units.view(12, 7), (3, 3, 0, 1))
+            show_image(ax, square, x, y, 1)
         other = min(set(range(CLASSES)) - {label}, key=distance.__getitem__)
         words = (f"to {each}: {distance[each]:.1f}" for each in (label, other))
         ax.text(x + 0.5, 3.3, "\n".join(words), ha="center", va="center", fontsize=8)

@@ -53,9 +53,8 @@ def test_lenet_stands_beside_the_mlp_and_the_paper(tmp_path):
         write_series(tmp_path, name, values, RECIPES[name])
     words, _, *rows = front.comparison(read(tmp_path)).splitlines()
     assert words == (
-        "LeNet-5: it reads 99.01 % of the test images right, the MLP 98.01 %. That is 99.0 errors "
-        "against 199.5. LeCun et al. 1998 report 0.95 % test error for LeNet-5, which is 99.05 % "
-        "accuracy. Trained as published, it has 99.11 % here.")
+        "LeNet-5: it makes 99.0 errors, and the MLP 199.5. LeCun et al. 1998 report 0.95 % test "
+        "error for LeNet-5, which is 99.05 % accuracy.")
     assert rows[2:] == ["| LeNet-5 as published (`lenet_1998`) | 99.05 | 99.11 ± 0.01 |",
                         "| LeNet-5 of today (`lenet`) |  | 99.01 ± 0.01 |",
                         "| MLP: 300 hidden units there, 59 here (`mlp`) | 95.3 | 98.01 ± 0.01 |"]

@@ -15,12 +15,14 @@ from lab.runs.series import finished_series
 from study import __main__ as study
 from study import claims, tables
 
+FIGURES = sorted(path.name for path in (ROOT / study.FIGURES).iterdir())
+
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch):
     """A folder with the logs of the report and two pages to fill. The figures become empty files.
 
-    The pages hold every block that a page of ours has.
+    The pages hold every block that a page of ours has, and show every figure.
     """
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / study.LOGS, study.LOGS)
@@ -31,6 +33,10 @@ def workplace(tmp_path, monkeypatch):
     for page, blocks in (("README.md", names[:9]), ("docs/more.md", names[9:])):
         Path(page).write_text("# Title\n" + "".join(
             f"<!-- {name} -->\nold\n<!-- /{name} -->\nwords\n" for name in blocks), "utf-8")
+    with open("docs/more.md", "a") as file:
+        file.writelines(f"![](../img/report/{name})\n" for name in FIGURES)
+    study.FIGURES.mkdir(parents=True)
+    (study.FIGURES / "draw.png").touch()  # that no program of ours makes
     monkeypatch.setattr(plot, "save", lambda figure, path: path.touch())
     return tmp_path
 
@@ -52,13 +58,14 @@ def test_the_pages_show_what_the_logs_say(logs):
 
 
 def test_pages_are_filled_and_figures_drawn(workplace, capsys, monkeypatch):
-    write_curves(study.LOGS, "lenet_fast", done=1)  # unfinished: curves, but in no table
+    write_curves(study.LOGS, "lenet_fast", done=1)  # unfinished: in no table
     assert study.main([]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    drawn = {path.name for path in study.FIGURES.iterdir()}
+    drawn = {path.name for path in study.FIGURES.iterdir()} - {"draw.png"}
     assert {"ablation.png", "effects.png", "road.png", "model_comparison.png", "samples.png",
-            "LeNet_confusion_matrix.png", "LeNet_fast_loss_plot.png"} <= drawn
+            "LeNet_record_confusion_matrix.png", "LeNet_loss_plot.png"} <= drawn
+    assert {*FIGURES} == {*drawn, "draw.png"}
     assert out.split() == [str(Path("README.md")), str(Path("docs/more.md")), *(
         line for line in out.split() if Path(line).parent == study.FIGURES)]
     assert {Path(line).name for line in out.split()[2:]} == drawn
@@ -71,6 +78,28 @@ def test_pages_are_filled_and_figures_drawn(workplace, capsys, monkeypatch):
     monkeypatch.setattr(plot, "draw_all", lambda figures, out: [])
     assert study.main([]) == 0
     assert read_pages() == pages
+
+
+def test_pages_and_pictures_that_do_not_fit_are_told_and_nothing_is_deleted(workplace, capsys):
+    with open("docs/more.md", "a") as file:
+        file.write("![](../img/report/no_such.png) ![](../img/report/LeNet_fast_loss_plot.png)\n")
+    for name in ("b.png", "a.png"):
+        (study.FIGURES / name).touch()
+    write_curves(study.LOGS, "lenet_fast", done=1)  # its curves are drawn, since a page shows them
+    assert study.main([]) == 1
+    assert capsys.readouterr().err == (
+        f"study: {study.FIGURES}: no page shows a.png, b.png\n"
+        f"study: {study.FIGURES}: the pages show, but there is no no_such.png\n")
+    assert {path.name for path in study.FIGURES.iterdir()} == {
+        *FIGURES, "a.png", "b.png", "LeNet_fast_loss_plot.png"}
+
+
+def test_every_picture_of_the_report_is_shown_and_every_one_shown_is_there(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = "".join(study.read_pages().values())
+    shown = {Path(link).name for link in re.findall(r'(?:\]\(|src=")([^")]+\.png)', text)
+             if Path(link).parts[-2] == "report"}
+    assert shown == {*FIGURES}
 
 
 @pytest.mark.parametrize(("more", "places"), [
@@ -90,7 +119,7 @@ def test_a_block_on_two_pages_is_one_line_and_nothing_is_written(workplace, caps
         f"study: README.md, {Path('docs/more.md')}: the block <!-- nets --> must stand exactly "
         "once, not 2 times\n"))
     assert read_pages() == before
-    assert not study.FIGURES.exists()
+    assert [path.name for path in study.FIGURES.iterdir()] == ["draw.png"]
 
 
 @pytest.mark.parametrize("name", [
@@ -113,7 +142,7 @@ def test_a_claim_that_no_longer_holds_is_one_line_and_nothing_is_written(workpla
     assert err.startswith(
         "study: the pages say that lenet_decay is better than lenet; the logs say undecided: ")
     assert read_pages() == before
-    assert not study.FIGURES.exists()
+    assert [path.name for path in study.FIGURES.iterdir()] == ["draw.png"]
 
 
 NEEDED = {*claims.NEEDED}

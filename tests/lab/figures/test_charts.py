@@ -182,6 +182,15 @@ def test_an_edited_recipe_shows_in_log_and_plot(small_idx, tmp_path, monkeypatch
     assert "0.0123" not in caption_before
 
 
+def test_why_the_training_accuracy_of_the_published_net_is_low_is_told(tmp_path):
+    for name in ("lenet_1998", "lenet_1998_linear"):
+        write_curves(tmp_path, name)
+    captions = {name: charts.draw_curves(name, series, "accuracy").findobj(Text)
+                for name, series in read(tmp_path).items()}
+    assert {name: any('answer "none of them"' in text.get_text() for text in found)
+            for name, found in captions.items()} == {"lenet_1998": True, "lenet_1998_linear": False}
+
+
 def test_the_caption_names_every_setting_that_does_something(tmp_path):
     write_curves(tmp_path, "lenet_reg")
     caption = charts.describe(read(tmp_path)["lenet_reg"][0])

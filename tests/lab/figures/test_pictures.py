@@ -148,6 +148,27 @@ def test_misclassified_shows_every_error_the_most_confident_first(digits, record
     assert "7 errors of 10,000 test images" in figure.texts[0].get_text()
 
 
+def test_a_gallery_can_be_short_and_large(digits, record):
+    """Two columns of the three surest errors, at half the width: so they are 2.5 times as large."""
+    run = read(record[0])["lenet_record"][0]
+    figure = pictures.draw_misclassified("LeNet_record", run, dataset.DATA_DIR, 3, 2, 4.15)
+    assert [text.split("\n")[1] for text in texts(figure)] == ["9729", "4176", "674"]
+    for index, image in zip((9729, 4176, 674), gallery(figure), strict=True):
+        assert np.array_equal(image, digits["test"][0][index])
+    assert figure.get_figwidth() * figure.dpi == pytest.approx(1245)
+    assert "7 errors of 10,000 test images, the surest 3." in figure.texts[0].get_text().replace(
+        "\n", " ")
+    FigureCanvasAgg(figure).draw()
+    assert figure.texts[0].get_window_extent().x1 < 1245
+
+
+def test_above_and_below_zero_are_one_pair_of_colours():
+    """White and orange, as on the page of draw.py."""
+    expected = {0.0: (1, 0.5, 0), 0.25: (0.5, 0.25, 0), 0.5: (0, 0, 0), 1.0: (1, 1, 1)}
+    for where, colour in expected.items():
+        assert pictures.SIGNED(where)[:3] == pytest.approx(colour, abs=0.01)
+
+
 @pytest.mark.parametrize("first", [0, 59_900])
 def test_captions_of_errors_do_not_collide(digits, monkeypatch, first):
     """Also with the widest ones: 100 %, and numbers of five digits."""
