@@ -29,9 +29,19 @@ PUBLISHED_WITHIN = 0.1
 
 
 def table(header, rows):
-    """Makes a Markdown table. The first column is aligned left, the others right."""
+    """Makes a Markdown table. The first column is aligned left, the others right.
+
+    No line is broken beside a ±.
+    """
     rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
+    lines = ["| " + " | ".join(row) + " |" for row in [header, rule, *rows]]
+    return "\n".join(lines).replace(" ± ", "&nbsp;±&nbsp;")
+
+
+def count_seeds(series):
+    """How many seeds each series has, in words: "10", or "2 to 10"."""
+    counts = [len(runs) for runs in series.values()]
+    return f"{min(counts)}" + f" to {max(counts)}" * (min(counts) < max(counts))
 
 
 def label(name):
@@ -46,10 +56,10 @@ def results_table(series):
             [*RECIPES, item[1][0]["model"]].index(item[1][0]["model"]), item[0])):
         train = 100 * np.mean([run["final"]["train_accuracy"] for run in chosen])
         rows.append([f"{label(name)}: {chosen[0]['parameters']:,}",
-                     f"**{spread(accuracies(chosen))}** ({len(chosen)})",
+                     f"**{spread(accuracies(chosen))}**",
                      extent(chosen), fixed(train)])
-    return table(["net: parameters", "accu&shy;racy, % (n)", "errors (min to max)",
-                  "train accu&shy;racy, %"], rows)
+    return table(["net: parameters", "accu&shy;racy, %", "errors (min to max)",
+                  "train accu&shy;racy, %"], rows) + f"\n\nOver {count_seeds(series)} seeds each."
 
 
 def difference_table(series, pairs, header, describe):
@@ -71,9 +81,9 @@ def difference_table(series, pairs, header, describe):
         if verdict == "undecided":
             rest = words[words.index("p = "):] if difference else words
             undecided.append(f"- `{name}` against `{base}` is undecided: {rest}.")
-    one_test = f"; {'; '.join(tests)}" * (len(tests) == 1)
-    text = table([*header, f"gain in points (95 % interval{one_test})", "verdict"], rows)
-    return "\n".join([text, "", *undecided]).rstrip()
+    text = table([*header, "gain in points (95 % interval)", "verdict"], rows)
+    one_test = [f"- Each gain: {test}." for test in tests if len(tests) == 1]
+    return "\n".join([text, "", *one_test, *undecided]).rstrip()
 
 
 def ablation_table(series):
@@ -147,10 +157,9 @@ def road_table(series):
     names = [name for name in ROAD if name in series]
     return difference_table(
         series, list(zip(names, [None, *names[:-1]], strict=True)),
-        ["net: what changes", "accu&shy;racy, % (n)", "errors (min to max)"],
+        ["net: what changes", "accu&shy;racy, %", "errors (min to max)"],
         lambda name: (f"`{name}`: {ROAD[name]}",
-                      f"**{spread(accuracies(series[name]))}** ({len(series[name])})",
-                      extent(series[name])))
+                      f"**{spread(accuracies(series[name]))}**", extent(series[name])))
 
 
 def published_table(series):
@@ -164,18 +173,19 @@ def published_table(series):
             words = "inside" if inside[0] else (
                 f"outside, {abs(gaps[0]):.2f} points {'worse' if gaps[0] > 0 else 'better'}")
             rows.append([f"{images} (`{name}`)", f"{published:.2f} ± {PUBLISHED_WITHIN:.2f}",
-                         f"**{spread(ours)}** ({len(ours)})", extent(series[name]),
+                         f"**{spread(ours)}**", extent(series[name]),
                          f"{words}; {inside[1:].sum()} of {len(ours)} seeds are inside"])
-    return table(["test error, %, trained on", "the paper", "here (n)", "errors (min to max)",
+    return table(["test error, %, trained on", "the paper", "here", "errors (min to max)",
                   "our mean is"], rows)
 
 
 def seeds_table(series):
-    """Tabulates the accuracy of every run, in the order of the seeds."""
+    """Tabulates the accuracy of every run, in the order of the seeds. A reader unfolds it."""
     rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen)),
              " ".join(map(fixed, accuracies(chosen)))]
             for name, chosen in series.items()]
-    return table(["runs", "accuracy, %", "n", "of each seed"], rows)
+    text = table(["runs", "accuracy, %", "n", "of each seed"], rows)
+    return f"<details>\n<summary>The accuracy of every run</summary>\n\n{text}\n\n</details>"
 
 
 def cost(series, held_out):

@@ -100,7 +100,8 @@ def read(folder):
 
 def rows_of(text):
     """The cells of a Markdown table's rows, without its header."""
-    return [row[2:-2].split(" | ") for row in text.splitlines() if row.startswith("| ")][2:]
+    return [row.replace("&nbsp;", " ")[2:-2].split(" | ")
+            for row in text.splitlines() if row.startswith("| ")][2:]
 
 
 def texts(figure):

@@ -22,11 +22,12 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
         write_series(tmp_path, name, values, RECIPES[name], errors=errors)
     write_series(tmp_path, "lenet_reg-dropout0.0", [0.5], model="lenet_reg")
     series = read(tmp_path)
-    text = tables.results_table(series)
-    assert "| LeNet-5 (`lenet`): 61,706 | **99.12 ± 0.03** (2) | 88.0 (86 to 90) | 90.00 |" in text
-    order = [row.split("`")[1] for row in text.splitlines()[2:]]
+    text = tables.results_table(series).replace("&nbsp;", " ")
+    assert text.endswith("\n\nOver 1 to 3 seeds each.")
+    assert "| LeNet-5 (`lenet`): 61,706 | **99.12 ± 0.03** | 88.0 (86 to 90) | 90.00 |" in text
+    order = [row[0].split("`")[1] for row in rows_of(text)]
     assert order == ["lenet", "mlp", "lenet_dropout", "lenet_reg", "lenet_reg-dropout0.0"]
-    text = tables.ablation_table(series)
+    text = tables.ablation_table(series).replace("&nbsp;", " ")
     # Differences of 40 and 42 images: 0.41 ± 12.706 * 0.01414 / sqrt(2).
     assert ("| LeNet-5, regularised (`lenet_reg`) | 99.53 ± 0.04 | "
             "+0.41 (+0.28 to +0.54; paired, 2 seeds) | better |" in text)
@@ -38,6 +39,27 @@ def test_tables_hold_the_numbers_of_the_logs(tmp_path):
     assert "on the test set 10 runs, 1.2 hours" in tables.cost(series, {})
 
 
+def test_no_line_of_a_table_is_broken_beside_a_plus_minus():
+    assert tables.table(["net", "± std"], [["x", "**1 ± 2**"]]).splitlines()[2] == (
+        "| x | **1&nbsp;±&nbsp;2** |")
+
+
+def test_the_accuracy_of_every_run_is_folded(tmp_path):
+    write_series(tmp_path, "lenet", [0.99, 0.9902, 0.98995])
+    text = tables.seeds_table(read(tmp_path))
+    assert text.startswith("<details>\n<summary>")
+    assert text.endswith("\n\n</details>")
+    assert rows_of(text) == [["`lenet`", "99.01 ± 0.01", "3", "99.00 99.02 99.00"]]
+
+
+def test_what_all_gains_share_is_told_once(tmp_path):
+    for name in ("lenet", "lenet_dropout", "lenet_decay"):
+        write_series(tmp_path, name, [0.99, 0.99 + len(name) * 1e-4], RECIPES[name])
+    text = tables.ablation_table(read(tmp_path))
+    assert text.count("paired, 2 seeds") == 1
+    assert "\n\n- Each gain: paired, 2 seeds.\n- `" in text
+
+
 def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     accuracy = {"lenet_1998": [0.9898, 0.9912, 0.9926], "lenet_1998_linear": [0.9900, 0.9902],
                 "lenet_1998_dense": [0.9901, 0.9903], "lenet": [0.9931, 0.9934]}
@@ -47,9 +69,9 @@ def test_the_road_goes_by_steps_each_against_the_one_before(tmp_path):
     text = tables.road_table(read(tmp_path))
     rows = rows_of(text)
     assert [row[0].split("`")[1] for row in rows] == list(accuracy)
-    assert rows[0][1:] == ["**99.12 ± 0.14** (3)", "88.0 (74 to 102)", "", ""]
+    assert rows[0][1:] == ["**99.12 ± 0.14**", "88.0 (74 to 102)", "", ""]
     # 88 errors on average, then 99: by Welch, since a seed is missing.
-    assert rows[1][1:3] == ["**99.01 ± 0.01** (2)", "99.0 (98 to 100)"]
+    assert rows[1][1:3] == ["**99.01 ± 0.01**", "99.0 (98 to 100)"]
     assert re.fullmatch(r"-0.11 \(.*; Welch, 2 and 3 seeds\)", rows[1][3])
     # Both seeds gain one image: one of two signs in both has a p of 1/2.
     assert rows[2][3:] == ["+0.01 (same in every seed; sign test, 2 seeds)", "undecided"]
@@ -75,13 +97,13 @@ def test_the_road_changes_what_its_words_say():
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    ([0.9905, 0.9905], ["**0.95 ± 0.00** (2)", "95.0", "inside; 2 of 2 seeds are inside"]),
-    ([0.9895, 0.9895], ["**1.05 ± 0.00** (2)", "105.0", "inside; 2 of 2 seeds are inside"]),
-    ([0.9894, 0.9894], ["**1.06 ± 0.00** (2)", "106.0",
+    ([0.9905, 0.9905], ["**0.95 ± 0.00**", "95.0", "inside; 2 of 2 seeds are inside"]),
+    ([0.9895, 0.9895], ["**1.05 ± 0.00**", "105.0", "inside; 2 of 2 seeds are inside"]),
+    ([0.9894, 0.9894], ["**1.06 ± 0.00**", "106.0",
                         "outside, 0.11 points worse; 0 of 2 seeds are inside"]),
-    ([0.9915, 0.9925], ["**0.80 ± 0.07** (2)", "80.0 (75 to 85)",
+    ([0.9915, 0.9925], ["**0.80 ± 0.07**", "80.0 (75 to 85)",
                         "outside, 0.15 points better; 1 of 2 seeds are inside"]),
-    ([0.9910], ["**0.90** (1)", "90", "inside; 1 of 1 seeds are inside"])])
+    ([0.9910], ["**0.90**", "90", "inside; 1 of 1 seeds are inside"])])
 def test_the_numbers_decide_what_is_inside_of_the_papers(tmp_path, values, words):
     write_series(tmp_path, "lenet_1998", values, recipe=RECIPES["lenet_1998"])
     (row,) = rows_of(tables.published_table(read(tmp_path)))
@@ -93,7 +115,7 @@ def test_distorted_images_are_beside_the_papers_distorted_ones(tmp_path):
                  recipe=replace(RECIPES["lenet_1998"], augment=True))
     (row,) = rows_of(tables.published_table(read(tmp_path)))
     assert row == ["distorted images too (`lenet_1998-augment`)", "0.80 ± 0.10",
-                   "**0.80 ± 0.03** (2)", "80.0 (78 to 82)", "inside; 2 of 2 seeds are inside"]
+                   "**0.80 ± 0.03**", "80.0 (78 to 82)", "inside; 2 of 2 seeds are inside"]
     assert rows_of(tables.published_table({})) == []
 
 
