@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up: a file imports what stands below it, and its neighbours in a room, but never
 # from another room of its floor.
 FLOORS = (("readers", "lenet1998"), ("dataset", "model"), ("lab",), ("lab.runs", "lab.digits"),
-          ("lab.training", "lab.figures", "lab.page"), ("main", "predict", "draw"),
+          ("lab.training", "lab.figures", "lab.page"), ("main", "predict", "draw", "hubconf"),
           ("plot", "report", "benchmarks"), ("study",))
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 MODULES = sorted([*ROOT.glob("*.py"), *(path for room in FLOOR for path in (
