@@ -47,8 +47,7 @@ def nets_table(series):
              f"**{spread(accuracies(series[name]))}**", mean_errors(series[name])]
             for name in NETS]
     return (f"{table(['net', 'para&shy;meters', 'accu&shy;racy, %', 'errors'], rows)}\n\n"
-            "Accuracy on the test images: mean ± standard deviation over ten seeds. Errors: "
-            "misread images of 10,000, on average.")
+            "Mean ± standard deviation over ten seeds. Errors: misread test images of 10,000.")
 
 
 def parameter_tables():
@@ -106,8 +105,7 @@ def digits(series):
     rates = slips.rate_digits(runs, labels)
     return (
         f"{table(['digit', *map(str, rates)], [['right, %', *map(fixed, rates.values())]])}\n\n"
-        f"The mean of {len(runs)} nets. Their commonest slips, and how often one net makes them: "
-        f"{slips.name_slips(runs, 4)}.")
+        f"Mean of {len(runs)} nets. Commonest slips (times a net): {slips.name_slips(runs, 4)}.")
 
 
 def regularisation(series):
@@ -120,15 +118,15 @@ def regularisation(series):
         f"{table(['regular&shy;isation', 'accu&shy;racy, %', 'errors', 'gain, points'], rows)}\n\n"
         "Better than none: weight decay, augmentation and all three together. Too close to none to "
         "tell: dropout.\n\n"
-        "Stronger is not better. Dropout 0.5 with weight decay 0.01, as often handed in, is worse "
-        f"than no regularisation: {mean(series['lenet_heavy'])} % (`lenet_heavy`).")
+        "Stronger is not better. Dropout 0.5 with weight decay 0.01 is worse than no "
+        f"regularisation: {mean(series['lenet_heavy'])} % (`lenet_heavy`).")
 
 
 def dropout(series):
     """Says whether dropout is worth it beside the other two. The held-out images decide."""
     lines = [f"- On {where}: {mean(series[one])} % with dropout, {mean(series[other])} % without. "
              "Ten seeds cannot tell these apart." for where, (one, other) in DROPOUT.items()]
-    return "\n".join([*lines, "", "Only held-out images may decide such a choice. So take it or "
+    return "\n".join([*lines, "", "Only held-out images may decide that. So take it or "
                       "leave it out (`--dropout 0`)."])
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from conftest import ROOT
-from made_up import read, write_series
+from made_up import read, rows_of, write_curves, write_series
 
 import model
 from lab.files import RunError
@@ -72,6 +72,22 @@ def test_each_technique_stands_with_its_gain(tmp_path):
         "| augmentation | 99.31 ± 0.01 | 69.0 | +0.30 |",
         "| all three together | 98.50 ± 0.00 | 150.0 | -0.51 |"]
     assert text.endswith("worse than no regularisation: 95.01 % (`lenet_heavy`).")
+
+
+def test_each_digit_is_told_and_the_commonest_slips(digits, tmp_path):
+    """Two nets take a 5 for a 3, and one of them a 9 for a 4."""
+    labels = digits["test"][1]
+    five, nine = (next(i for i in range(200) if labels[i] == digit) for digit in (5, 9))
+    for seed, errors in enumerate(([[five, 5, 3, 0.5]], [[five, 5, 3, 0.5], [nine, 9, 4, 0.5]])):
+        write_curves(tmp_path, "lenet_reg", first=seed, errors=errors)
+    text = front.digits(read(tmp_path))
+    (row,) = rows_of(text)
+    rates = [100.0] * 10
+    rates[5] -= 100 / sum(labels == 5)
+    rates[9] -= 50 / sum(labels == 9)
+    assert row == ["right, %", *(f"{rate:.2f}" for rate in rates)]
+    assert text.endswith("Mean of 2 nets. Commonest slips (times a net): 5 as 3 (1.0), 9 as 4 "
+                         "(0.5).")
 
 
 def test_dropout_is_told_for_the_images_that_decide_and_for_the_test_set(tmp_path):
