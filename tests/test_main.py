@@ -28,7 +28,7 @@ from lab import machine
 from lab.digits.strokes import draw_digits
 from lab.training import options
 from model import CustomMLP, LeNet5, MLPWide
-from study.tables import calibration_error
+from study.calibration import calibration_error
 
 CSV_HEADER = "epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,seconds"
 JSON_KEYS = {"model", "seed", "recipe", "parameters", "evaluated_on", "data", "code", "images",
