@@ -85,7 +85,6 @@ def make_blocks(series, held_out, again):
         "dropout": front.dropout(runs),
         "dropout_evidence": front.dropout_evidence(runs),
         "example": front.example(runs),
-        "parameters": front.parameter_tables(),
         "results": tables.results_table(series),
         "published": tables.published_table(series),
         "road": tables.road_table(series),

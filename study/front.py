@@ -50,14 +50,6 @@ def nets_table(series):
             "Mean ± standard deviation over ten seeds. Errors: misread test images of 10,000.")
 
 
-def parameter_tables():
-    """Tabulates the parameters of each layer of the main nets, as far as model.py has them."""
-    nets = (("LeNet5", None), ("CustomMLP", None), ("LeNet1998", None), ("LeNetWide", 0.5),
-            ("MLPWide", 0.5))
-    return "\n\n".join("\n".join(model.markdown_table(model.make_net(vars(model)[net], dropout)))
-                       for net, dropout in nets if net in vars(model))
-
-
 def last_line(series):
     """Says what `python main.py --model lenet` ends with."""
     first, counts = series["lenet"][0], error_counts(series["lenet"])
