@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFont, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from lab.digits.prepare import BLANK, WEIGHTS, PictureError, classify, prepare, to_grey
+from lab.digits.marks import BLANK
+from lab.digits.prepare import WEIGHTS, PictureError, classify, prepare, to_grey
 from lab.digits.strokes import read_form, spline
 from lab.runs import checkpoints
 

@@ -161,3 +161,14 @@ def test_real_digits_are_counted_a_row_a_hand(monkeypatch, digits, tmp_path, cap
     assert rows[2:] == [
         "| b | 1 | 0 | 0 | 1 | 0 |", "| drawn | 1 | 1 | 0 | 0 | 1 |", "| all | 2 | 1 | 0 | 1 | 1 |",
         "", "of 1 pictures of several digits, 1 are refused"]
+
+
+def test_a_picture_is_laid_on_a_table_with_its_margin_and_turn():
+    chance = real_digits.np.random.default_rng(0)
+    white = Image.new("L", (40, 20), 255)
+    for margin, turn in ((0.2, 0), (0.1, 30)):
+        table = real_digits.lay_out(white, margin, turn, chance)
+        left, top, right, bottom = table.point(lambda value: value > 220 and 255).getbbox()
+        edges = left, top, table.width - right, table.height - bottom
+        assert max(edges) - min(edges) <= 3
+        assert min(edges) == pytest.approx(margin * real_digits.LAID, abs=3)

@@ -8,6 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 FAINT = 20 / 255  # of the paper's brightness; a smaller difference is not ink
+PALE, SMALL = 8 / 255, 60  # the same up to so many pixels, where a pale line falls apart at FAINT
 EVEN = 3  # of 255; a border within so much of one tone shows paper without light and shadow
 COARSE = 96  # pixels along the longer edge of the small copy that shows slow changes of light
 WINDOW = 1 / 6  # of the longer edge; closing erases narrower strokes
@@ -31,10 +32,9 @@ def find_ink(image):
     pixels = np.asarray(image, dtype=float)
     if max(image.size) > 200:  # large enough to lose nothing but noise
         pixels = ndimage.gaussian_filter(pixels, 1)
-    edge = border(pixels)
-    tone = np.median(edge)
     # On a drawing or a clean scan, whatever differs from the paper is ink, however wide its stroke.
-    if np.mean(np.abs(edge - tone) <= EVEN) > 0.75:  # the digit may reach the border
+    if is_even(pixels):
+        tone = np.median(border(pixels))
         light = tone >= pixels.mean()
         paper = np.full(pixels.shape, max(tone if light else 255 - tone, 1))
     else:
@@ -56,7 +56,8 @@ def find_ink(image):
     page = paper * (1 - ink)
     ink = ink - level
     # An inverted light sheet is dark: the least shine on it would be many times as light.
-    floor = max(NOISE * noise, FAINT if light else FAINT * 255 / paper.max())
+    faint = PALE if max(ink.shape) <= SMALL else FAINT
+    floor = max(NOISE * noise, faint if light else faint * 255 / paper.max())
     if ink.max() <= floor:
         return np.zeros(ink.shape), page
     full = np.percentile(ink[ink > floor], 90)
@@ -67,6 +68,12 @@ def find_ink(image):
 def border(pixels):
     """The outermost pixels of (H, W), all four sides in a row; the corners count twice."""
     return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def is_even(pixels):
+    """Whether (H, W) shows paper of one tone around its ink, which may reach the border."""
+    edge = border(pixels)
+    return np.mean(np.abs(edge - np.median(edge)) <= EVEN) > 0.75
 
 
 def find_paper(image):

@@ -16,20 +16,15 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from dataset import CLASSES, SIDE, Transform
-from lab.digits.boxes import erase_boxes
-from lab.digits.ink import INKED, border, find_ink, is_edge
+from lab.digits.ink import border, find_ink
+from lab.digits.marks import PictureError, keep_digit
+from lab.digits.sheet import cut_sheet
 from lab.digits.strokes import BOX, CENTRE
 
 WEIGHTS = Path(__file__).parents[2] / "logs" / "report" / "lenet_hands-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
 WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
 STROKE = (2.4, 3.7)  # pixels: MNIST's median and 95th percentile of the stroke's width
-SPECK = 1 / 24  # of the longer edge; a shorter mark, with 1/128 added on each side, is no digit
-# Of 6,000 training digits, 37 are in several pieces: 44 pieces beside the heaviest ones.
-PIECE = 1 / 12  # of the heaviest piece's ink; 33 of the 44 have less, most of them a few pixels
-MARK = 1 / 3  # of the longest piece; only 10 of the 44 are longer. It may be a second digit
-GAP = 0.25  # of the longest mark; nearer marks are one digit
-ALIKE = 1.5  # marks whose sizes differ by a smaller factor may be two digits of one hand
 ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
 # The net knows digits only, and reads any mark as one of them. With lenet_hands, this marks 9 of
 # the 917 digits of real hands that are read right, and 9 of the 16 that are read wrong.
@@ -42,11 +37,6 @@ OTHERS = {  # how files begin that Pillow does not know: what they are, and what
     rb".{,1000}%PDF-": "a PDF; save the page as PNG first",
     rb".{,4000}<svg": "an SVG drawing; save it as PNG first",
 }
-BLANK = "blank, or too faint, too small or too broad to read"
-
-
-class PictureError(Exception):
-    """The picture cannot be read, or shows no digit, or several. The message is one line."""
 
 
 def read_picture(path):
@@ -124,7 +114,7 @@ def prepare(image):
     """
     if image.size == (SIDE, SIDE) and is_prepared(np.asarray(image, dtype=float)):
         return image
-    ink = keep_digit(*find_ink(image))
+    ink = keep_digit(*find_ink(cut_sheet(image)))
     return place(fit(ink))
 
 
@@ -136,72 +126,6 @@ def is_prepared(pixels):
     centre = np.array(ndimage.center_of_mass(pixels))
     # One percent of MNIST's digits touch the border, with up to 6 of its 108 pixels.
     return (np.abs(centre - CENTRE) < 0.55).all() and np.mean(border(pixels) == 0) > 0.9
-
-
-def keep_digit(ink, page):
-    """Erases specks, and edges and shadows that reach in from the border.
-
-    ink, page: what `find_ink` returns. Returns ink (H, W). Raises PictureError if nothing is left,
-    or several marks are.
-    """
-    edge = max(ink.shape)
-    reach = -(-edge // 128)  # pixels; ink is widened by so much, which closes small gaps
-    labels, count = label_marks(ink, reach)
-    left = erase_boxes(ink, labels, reach)
-    if left is not ink:
-        ink, (labels, count) = left, label_marks(left, reach)
-    numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
-    spans = np.array([[(side.start, side.stop) for side in box] for box in boxes]).reshape(-1, 2, 2)
-    sizes = np.ptp(spans, axis=2)  # (count, 2): height and width
-    lengths = sizes.max(1, initial=0)
-    amounts = ndimage.sum_labels(ink, labels, numbers)
-    inner = ~np.isin(numbers, [labels[0], labels[-1]]) & ~np.isin(numbers, labels[:, [0, -1]])
-    # At the border, the edge of a shadow may end in a wedge: what counts there is longer.
-    parts = lengths >= np.where(inner, SPECK, 2 * SPECK) * edge
-    for i in np.flatnonzero(parts):
-        around = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in boxes[i])
-        alone = ink[around] * (labels[around] == numbers[i])
-        parts[i] = not is_edge(alone, page[around], reach)
-    if not parts.any():
-        raise PictureError(BLANK)
-    # A mark at the border counts as the digit only if no other mark is large enough to be one. But
-    # what is close to the digit, about as long, and no line, is a part of it, or a second digit.
-    large = (lengths > 2 * SPECK * edge) | (amounts > PIECE * amounts[parts].max())
-    if (parts & inner & large).any():
-        main = (lengths * (parts & inner)).argmax()
-        apart = np.maximum(spans[:, :, 0] - spans[main, :, 1], spans[main, :, 0] - spans[:, :, 1])
-        close, line = apart.max(1) < GAP * lengths[main], sizes.min(1) <= lengths / 5
-        alike = np.maximum(lengths / lengths[main], lengths[main] / lengths) < ALIKE
-        parts &= inner | (close & alike & ~line)
-    parts &= amounts > PIECE * amounts[parts].max()
-    longest = lengths[parts].max() - 2 * reach
-    marks = numbers[parts & (lengths - 2 * reach > MARK * longest)]
-    if len(marks) > 1:
-        inked = (ink > INKED) & np.isin(labels, marks)
-        _, count = ndimage.label(ndimage.distance_transform_edt(~inked) <= GAP * longest / 2)
-        whole = (sizes == ink.shape).any(1)  # from border to border: a ruled line, no digit
-        count = max(count, count_columns(spans[marks[~whole[marks - 1]] - 1]))
-        if count > 1:
-            raise PictureError(f"{count} separate marks; one digit a picture, please, "
-                               "its strokes joined")
-    return ink * np.isin(labels, numbers[parts])
-
-
-def label_marks(ink, reach):
-    """Numbers the connected regions of ink that is widened by `reach`: (labels (H, W), count)."""
-    return ndimage.label(ndimage.maximum_filter(ink > INKED, 2 * reach + 1))
-
-
-def count_columns(spans):
-    """How many of the marks stand side by side on the same rows. spans: see `keep_digit`.
-
-    So stand two digits, however close, but hardly ever the pieces of one.
-    """
-    rows, columns = spans[spans[:, 1, 0].argsort()].swapaxes(0, 1)  # from left to right
-    apart = columns[1:, 0] >= columns[:-1, 1]
-    shared = np.minimum(rows[1:, 1], rows[:-1, 1]) - np.maximum(rows[1:, 0], rows[:-1, 0])
-    either = np.maximum(rows[1:, 1], rows[:-1, 1]) - np.minimum(rows[1:, 0], rows[:-1, 0])
-    return 1 + (apart & (shared * ALIKE > either)).sum()
 
 
 def fit(ink):

@@ -11,7 +11,8 @@ sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import own_digits
 
 from lab.digits.ink import find_ink, is_edge
-from lab.digits.prepare import BLANK, WEIGHTS
+from lab.digits.marks import BLANK
+from lab.digits.prepare import WEIGHTS
 from lab.runs import checkpoints
 
 
@@ -142,3 +143,10 @@ def test_a_bar_from_side_to_side_is_too_thick_for_a_ruled_line():
     grey[80:104] = 50
     ink, _ = find_ink(as_picture(grey))
     assert (ink[84:100] > 0.5).all()
+
+
+@pytest.mark.parametrize(("size", "found"), [(28, True), (60, True), (61, False)])
+def test_pale_lines_are_ink_on_small_pictures(size, found):
+    grey = np.full((size, size), 250)
+    grey[6:22, 10] = 250 - 10
+    assert find_ink(as_picture(grey))[0].any() == found

@@ -14,13 +14,13 @@ sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import own_digits
 
 from dataset import Transform
+from lab.digits.marks import keep_digit
 from lab.digits.prepare import (
     STROKE,
     WEIGHTS,
     PictureError,
     classify,
     fit,
-    keep_digit,
     prepare,
     read_picture,
     to_grey,
@@ -392,3 +392,43 @@ def test_a_mark_at_the_border_is_a_digit_only_if_it_is_alone():
     one, edge = (80, 240, 140, 160), (0, 300, 0, 30)
     assert np.array_equal(keep_digit(*mark(one, edge)), mark(one)[0])
     assert np.array_equal(keep_digit(*mark(edge)), mark(edge)[0])
+
+
+def test_a_stamp_or_a_dash_beside_the_digit_is_no_part_of_it(net, drawing):
+    ImageDraw.Draw(drawing).rectangle([210, 360, 280, 385], fill="grey")
+    assert own_digits.read(net, drawing) == 4
+
+
+def test_a_fraction_is_several_digits(net):
+    chance = np.random.default_rng(0)
+    page = Image.new("L", (300, 500))
+    for digit, top in ((8, 40), (2, 270)):
+        mark = own_digits.draw(digit, 1, 16, chance)
+        page.paste(mark.crop(mark.getbbox()).resize((100, 160)), (100, top))
+    ImageDraw.Draw(page).line([(20, 235), (280, 235)], 255, 10)
+    with pytest.raises(PictureError, match="2 separate marks"):
+        prepare(ImageOps.invert(page))
+
+
+def test_dashes_alone_are_no_stamps():
+    ink, page = mark((100, 106, 20, 80), (100, 106, 200, 250))
+    with pytest.raises(PictureError, match="2 separate marks"):
+        keep_digit(ink, page)
+
+
+def test_two_digits_that_touch_with_soft_edges_are_said_and_a_faint_stroke_is_not():
+    ink = np.zeros((28, 28))
+    ink[5:23, 5:8] = ink[5:23, 11:14] = 1
+    ink[10:18, 8:11] = 0.45  # between them
+    with pytest.raises(PictureError, match="2 separate marks"):
+        keep_digit(ink, 255 - 200 * ink)
+    ink[10:18, 8:11] = 0.7
+    assert np.array_equal(keep_digit(ink, 255 - 200 * ink), ink)
+
+
+def test_a_far_heavier_mark_at_the_border_is_the_digit_on_even_paper():
+    digit, stamp = (0, 200, 60, 160), (240, 260, 200, 212)
+    ink, page = mark(digit, stamp)
+    assert np.array_equal(keep_digit(ink, page), mark(digit)[0])
+    shaded = page * np.linspace(0.5, 1, 300)  # there, it may be a shadow's
+    assert np.array_equal(keep_digit(ink, shaded), mark(stamp)[0])
