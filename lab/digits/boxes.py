@@ -6,6 +6,8 @@ from scipy import ndimage
 from lab.digits.ink import COLUMNS, INKED
 
 FILLED = 1 / 12  # of a box's ink; with less inside, it is a square 0 or 8
+TALL = 0.4  # of a ring's height; a shorter mark inside is the dot of a 0
+STRAIGHT = 0.2  # width by length, as standard deviations; a narrower mark inside is its slash
 
 
 def erase_boxes(ink, labels, reach):
@@ -21,6 +23,8 @@ def erase_boxes(ink, labels, reach):
         rest = without_lines(left[box], region, reach)
         if rest is None:
             rest = without_outline(left[box], region)
+        if rest is None:
+            rest = without_ring(left[box], region)
         if rest is not None:
             left = left.copy()
             left[box] = rest
@@ -66,3 +70,16 @@ def without_outline(ink, region):
         return None
     hole = ndimage.binary_fill_holes(outline) & ~outline
     return ink * (hole | ~region) if (ink * hole).sum() > FILLED * ink.sum() else None
+
+
+def without_ring(ink, region):
+    """What is left of (h, w) without a ring around a digit that does not touch it.
+
+    None if there is no such ring. The dot or the slash of a 0 makes none: it is short or straight.
+    """
+    hole = ndimage.binary_fill_holes(region) & ~region
+    points = np.argwhere(hole & (ink > INKED))
+    if not len(points) or np.ptp(points[:, 0]) < TALL * len(ink):
+        return None
+    along, across = np.linalg.svd(points - points.mean(0), compute_uv=False)
+    return ink * (hole | ~region) if across > STRAIGHT * along else None

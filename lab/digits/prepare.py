@@ -24,6 +24,7 @@ from lab.digits.strokes import BOX, CENTRE
 WEIGHTS = Path(__file__).parents[2] / "logs" / "report" / "lenet_hands-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
 WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
+CONTRAST = 20  # of 255; a picture with less of it in grey is looked at in colour
 STROKE = (2.4, 3.7)  # pixels: MNIST's median and 95th percentile of the stroke's width
 ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
 # The net knows digits only, and reads any mark as one of them. With lenet_hands, this marks 9 of
@@ -67,7 +68,7 @@ def decode(file):
             # Pillow warns of too many pixels before it decodes any, and fails at twice as many.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
-                image.draft("L", (WORK, WORK))  # a JPEG decodes smaller and faster
+                image.draft(None, (WORK, WORK))  # a JPEG decodes smaller and faster
                 ImageOps.exif_transpose(image, in_place=True)
                 return to_grey(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -97,12 +98,16 @@ def to_grey(image):
         values -= values.min()
         image = Image.fromarray(np.uint8(values * (255 / max(values.max(), 1))))
     # Reduce first and composite then, which saves memory. Pillow weighs colours by their opacity.
-    transparent = image.has_transparency_data
-    image = image.convert("RGBA" if transparent else "L")
+    transparent, grey = image.has_transparency_data, image.mode in ("1", "L")
+    image = image.convert("RGBA" if transparent else "L" if grey else "RGB")
     image.thumbnail((WORK, WORK), Image.Resampling.BOX)
     if transparent:
         white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("L")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    channels = image.split()
+    image = image.convert("L")
+    if np.ptp(image) < CONTRAST:  # the ink may be as light as the paper, and of another colour
+        image = max(channels, key=np.std)
     return image
 
 

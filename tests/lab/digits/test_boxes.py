@@ -1,4 +1,4 @@
-"""lab/boxes.py: digits in printed boxes are read, or refused if there are several.
+"""lab/digits/boxes.py: digits in printed boxes are read, or refused if there are several.
 
     python -m pytest tests/lab/digits/test_boxes.py
 """
@@ -63,6 +63,16 @@ def test_a_zero_with_a_dot_or_a_slash_is_no_box(net, mark):
     ImageDraw.Draw(zero).ellipse((70, 80, 230, 320), outline=0, width=12)
     ImageDraw.Draw(zero).line(mark, 0, 12)
     assert own_digits.read(net, zero) == 0
+
+
+@pytest.mark.parametrize("digit", [0, 2, 3, 4, 5, 6, 7, 8, 9])  # a 1 may be the slash of a 0
+def test_a_circle_around_a_digit_is_no_part_of_it(net, digit):
+    ink = own_digits.draw(digit, 1, 16, np.random.default_rng(0))
+    ink = ink.crop(ink.getbbox()).resize((110, 150))
+    sheet = Image.new("L", (400, 400), 255)
+    ImageDraw.Draw(sheet).ellipse([60, 60, 340, 340], outline=0, width=8)
+    sheet.paste(0, (145, 125), ink)
+    assert own_digits.read(net, sheet) == digit
 
 
 def test_what_stands_beside_a_box_askew_stays(net):
