@@ -166,8 +166,9 @@ def test_a_net_that_trains_is_read_shown_and_drawn(kind, mine, digits, tmp_path,
 
     assert predict.main(["seven.png", "--weights", WEIGHTS]) == 0
     said = capsys.readouterr()
-    digit, share = re.fullmatch(r"seven\.png: (\d)  \(([\d.]+) %, then \d with [\d.]+ %\)(?:, doubtful)?\n",
-                                said.out).groups()
+    digit, share = re.fullmatch(
+        r"seven\.png: (\d)  \(([\d.]+) %, then \d with [\d.]+ %\)(?:, doubtful)?\n",
+        said.out).groups()
     assert said.err.count("\n") == 1  # the weights were trained on other data
 
     status, answer = ask_page(content)
