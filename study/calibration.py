@@ -39,14 +39,17 @@ def chance_gaps(calibration):
     return abs(right - probability).sum(1) / examples.sum()
 
 
+def curves(runs, column):
+    """A column of the logs of a series: float (seeds, epochs)."""
+    return np.array([[row[column] for row in run["history"]] for run in runs])
+
+
 def overfitting(series):
     """Says when the mean test loss of LeNet-5 is lowest, and what becomes of the errors."""
     runs = series["lenet"]
-    train, test, loss = (np.array([[row[column] for row in run["history"]] for run in runs])
-                         for column in ("train_accuracy", "test_accuracy", "test_loss"))
-    train = np.round((1 - train) * runs[0]["images"])  # misread: (seeds, epochs)
-    test = np.round((1 - test) * count_examples(runs[0]))
-    lowest = loss.mean(0).argmin()
+    train = np.round((1 - curves(runs, "train_accuracy")) * runs[0]["images"])  # misread
+    test = np.round((1 - curves(runs, "test_accuracy")) * count_examples(runs[0]))
+    lowest = curves(runs, "test_loss").mean(0).argmin()
     perfect = [(errors == 0).argmax() + 1 for errors in train if errors[-1] == 0]
     return (
         f"The mean test loss of `lenet` is lowest in epoch {lowest + 1}. There it still misreads "
@@ -64,8 +67,8 @@ def calibration_table(series, again):
     """
     rows = []
     for name in (name for name in CALIBRATED if name in series):
-        losses = np.array([[row["test_loss"] for row in run["history"]] for run in series[name]])
-        lowest = losses.mean(0).argmin()
+        losses = curves(series[name], "test_loss").mean(0)
+        lowest = losses.argmin()
         known = [run["calibration"] for run in (*series[name], *again.get(name, []))
                  if run.get("calibration")]
         cells = [""] * 5
@@ -76,7 +79,7 @@ def calibration_table(series, again):
                      fixed(100 * right / examples),
                      f"**{spread([100 * calibration_error(each) for each in known])}**",
                      f"{fixed(chance.mean())} (to {fixed(np.percentile(chance, 95))})"]
-        rows.append([label(name), f"{losses.mean(0)[lowest]:.4f} ({lowest + 1})",
-                     f"{losses[:, -1].mean():.4f}", *cells])
+        rows.append([label(name), f"{losses[lowest]:.4f} ({lowest + 1})",
+                     f"{losses[-1]:.4f}", *cells])
     return table(["net", "lowest test loss (epoch)", "last", "n", "sure, %", "right, %",
                   "gap, points", "by chance (95 % below)"], rows)

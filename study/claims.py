@@ -5,15 +5,14 @@ A new claim is a line here: a verdict in VERDICTS, or words of a page in FACTS.
 
 from itertools import chain
 
-import numpy as np
-
 from lab.files import RunError
 from lab.runs import compare
 from lab.runs.series import accuracies
 from study import effects
-from study.front import DROPOUT, EXAMPLE, judge
+from study.calibration import curves
+from study.front import DROPOUT, EXAMPLE
 from study.images import SOURCES
-from study.tables import ABLATION, PUBLISHED, PUBLISHED_WITHIN, ROAD
+from study.tables import ABLATION, PUBLISHED, PUBLISHED_WITHIN, ROAD, judge
 
 # How many seeds the series have, and {(series, base): verdict}. The p values of one group are
 # corrected together, as in the table of the pages that shows them.
@@ -37,7 +36,7 @@ def accuracy(series, name):
 
 def mean_curve(runs, column):
     """A column of the logs, the mean over the runs: float (epochs,)."""
-    return np.mean([[row[column] for row in run["history"]] for run in runs], axis=0)
+    return curves(runs, column).mean(0)
 
 
 def says(series, measure, question):

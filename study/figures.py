@@ -65,9 +65,7 @@ def draw_ablation(series):
 
 
 def draw_effects(answers, questions):
-    """Draws the answers of `effects.answer` to `questions`, with their 95 % intervals. A Figure.
-
-    """
+    """Draws the answers of `effects.answer` to `questions`, with their 95 % intervals. A Figure."""
     figure = Figure(figsize=(WIDTH, 1.3 + 0.3 * len(questions)), layout="constrained")
     axes = figure.subplots(1, len(answers), sharey=True)
     for ax, (measure, rows) in zip(axes, answers.items(), strict=True):

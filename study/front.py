@@ -19,7 +19,7 @@ from lab.runs.series import (
     mean_errors,
     spread,
 )
-from study.tables import PUBLISHED, label, table
+from study.tables import PUBLISHED, judge, label, table
 
 NETS = ("lenet", "mlp", "lenet_reg")
 PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight decay",
@@ -29,11 +29,6 @@ DROPOUT = {  # where lenet_reg is measured: the series with dropout, and the one
     "held-out training images": ("lenet_reg-validate", "lenet_reg-dropout0.0-validate"),
     "the test set": ("lenet_reg", "lenet_reg-dropout0.0"),
 }
-
-
-def judge(series, pairs):
-    """Judges the first series of each pair against the second, as `compare.judge_all` does."""
-    return compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
 
 
 def mean(runs):

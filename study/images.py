@@ -14,9 +14,10 @@ from lab.figures.pictures import DOUBTFUL_LABELS
 from lab.files import RunError
 from lab.runs import compare
 from lab.runs.series import accuracies, count_examples, fixed
-from study.tables import table
+from study.tables import judge, table
 
 SOURCES = (("lenet", "mlp"), ("lenet_reg", "lenet"), ("lenet_record", "lenet_reg"))
+
 
 def misread(run):
     """The indices of the images that a net misreads: a set."""
@@ -52,10 +53,8 @@ def reach_over_images(series, one, other):
 
 def paired_tests(series):
     """Compares LeNet-5 with the MLP and with its regularised form, by images and by seeds."""
-    pairs = (("lenet", "mlp"), ("lenet_reg", "lenet"))
-    judged = compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
-    lines = []
-    for (one, other), (verdict, words) in zip(pairs, judged, strict=True):
+    pairs, lines = SOURCES[:2], []
+    for (one, other), (verdict, words) in zip(pairs, judge(series, pairs), strict=True):
         a, b = ({run["seed"]: misread(run) for run in series[name]} for name in (one, other))
         if not (seeds := a.keys() & b.keys()):
             raise RunError(f"{one} and {other} have no seed in common")
@@ -86,19 +85,18 @@ def sampling_error(series):
     name = "lenet_record" if "lenet_record" in series else "lenet_reg"
     accuracy = accuracies(series[name]).mean()
     ends = stats.binomtest(round(100 * accuracy), 10_000).proportion_ci(method="wilson")
-    sets = [misread(run) for run in series[name]]
-    found = len(sets[0] & set(DOUBTFUL_LABELS))
-    times = Counter(index for each in sets for index in each)
-    by_most = {index for index, count in times.items() if 2 * count > len(sets)}
+    doubtful, shares = list(DOUBTFUL_LABELS), share_misread(series[name])
+    found = len(misread(series[name][0]) & set(doubtful))
+    by_most = shares > 0.5
     return (
         f"- The best net (`{name}`) reads {fixed(accuracy)} % of the 10,000 test images right. For "
         f"all digits of this kind, that leaves {100 * ends.low:.2f} to {100 * ends.high:.2f} % "
         "(95 % interval, Wilson). The doubt is larger than that: each writer wrote many digits.\n"
-        f"- At least {len(DOUBTFUL_LABELS)} labels of the test set are doubtful: fewer than 3 of 5 "
+        f"- At least {len(doubtful)} labels of the test set are doubtful: fewer than 3 of 5 "
         "reviewers kept them (Northcutt et al. 2021). Who reads as those reviewers do scores about "
-        f"{100 - len(DOUBTFUL_LABELS) / 100:.2f} %; more than that is no merit.\n"
+        f"{100 - len(doubtful) / 100:.2f} %; more than that is no merit.\n"
         f"- Seed {series[name][0]['seed']} of `{name}` misreads {found} of these "
-        f"{len(DOUBTFUL_LABELS)}.\n"
-        f"- {len(by_most)} images are misread by more than half of its {len(sets)} nets, "
-        f"{len(by_most & set(DOUBTFUL_LABELS))} of the doubtful among them; {len(times)} by one or "
-        "more.")
+        f"{len(doubtful)}.\n"
+        f"- {by_most.sum()} images are misread by more than half of its {len(series[name])} nets, "
+        f"{by_most[doubtful].sum()} of the doubtful among them; {np.count_nonzero(shares)} by one "
+        "or more.")

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from lab.figures.titles import TITLES
 from lab.runs import compare
 from lab.runs.series import accuracies, extent, fixed, spread
+from lab.runs.titles import TITLES
 from main import RECIPES
 from study import effects
 
@@ -47,6 +47,11 @@ def count_seeds(series):
 def label(name):
     """The words for a series and its name, as Markdown; its name alone if it has no words."""
     return f"{TITLES[name]} (`{name}`)" if name in TITLES else f"`{name}`"
+
+
+def judge(series, pairs):
+    """Judges the first series of each pair against the second, as `compare.judge_all` does."""
+    return compare.judge_all([compare.measure_difference(series, *pair) for pair in pairs])
 
 
 def results_table(series):
