@@ -192,7 +192,8 @@ def main():
     masks = [mask for mask in masks if mask]
     if len(masks) > 1:
         print_pairs(net, masks)
-        print_tables(net, known)
+        if known:
+            print_tables(net, known)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 
 from dataset import CLASSES, SIDE, Transform
-from lab.digits.ink import border, find_ink
+from lab.digits.ink import FAINT, border, find_ink
 from lab.digits.marks import PictureError, keep_digit
 from lab.digits.sheet import cut_sheet
 from lab.digits.strokes import BOX, CENTRE
@@ -24,7 +24,6 @@ from lab.digits.strokes import BOX, CENTRE
 WEIGHTS = Path(__file__).parents[2] / "logs" / "report" / "lenet_hands-seed0.pt"  # the default
 MAX_BYTES = 200_000_000  # of a file; Pillow also limits the pixels, to 89 million
 WORK = 640  # pixels along the longer edge; larger pictures are reduced to this
-CONTRAST = 20  # of 255; a picture with less of it in grey is looked at in colour
 STROKE = (2.4, 3.7)  # pixels: MNIST's median and 95th percentile of the stroke's width
 ANGLES, SCALES = (0, -12, 12), (1, 0.85, 1.15)  # degrees and factors for a second look
 # The net knows digits only, and reads any mark as one of them. Chosen on 935 digits of real hands:
@@ -106,7 +105,7 @@ def to_grey(image):
         image = Image.alpha_composite(white, image).convert("RGB")
     channels = image.split()
     image = image.convert("L")
-    if np.ptp(image) < CONTRAST:  # the ink may be as light as the paper, and of another colour
+    if np.ptp(image) < 255 * FAINT:  # the ink may be as light as the paper, and of another colour
         image = max(channels, key=np.std)
     return image
 
