@@ -21,6 +21,8 @@ import torch
 from PIL import Image
 
 import dataset
+from lab.digits.prepare import WEIGHTS
+from lab.runs import checkpoints
 from lab.training import names, options
 
 torch.set_num_threads(1)  # small batches: more threads cost more than they give
@@ -177,6 +179,12 @@ def filling_no_memory(most=2**20):
 
 
 # Digits
+
+@pytest.fixture(scope="session")
+def net():
+    """The net that reads digits of the user's."""
+    return checkpoints.read_net(WEIGHTS)
+
 
 @pytest.fixture(scope="session")
 def digits():

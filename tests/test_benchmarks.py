@@ -4,19 +4,16 @@ import functools
 import json
 import sys
 import time
-from pathlib import Path
 
 import pytest
+import real_digits
+import speed
+import time_to_accuracy
 import torch
 from PIL import Image
 from torch.utils.data import Subset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import datasets
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
-import real_digits
-import speed
-import time_to_accuracy
 
 import main
 from dataset import DATA_DIR, MNIST, Transform

@@ -28,11 +28,6 @@ LINE = re.compile(r"(.+): (\d)  \((\d+\.\d) %, then (\d) with (\d+\.\d) %\)(?:, 
 
 
 @pytest.fixture(scope="session")
-def net():
-    return checkpoints.read_net(WEIGHTS)
-
-
-@pytest.fixture(scope="session")
 def raw_digits():
     """The test set as stored: uint8 (10000, 1, 28, 28) and labels (10000,)."""
     return MNIST(DATA_DIR, train=False)[:]

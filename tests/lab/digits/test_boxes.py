@@ -3,23 +3,11 @@
     python -m pytest tests/lab/digits/test_boxes.py
 """
 
-import sys
-from pathlib import Path
 
 import numpy as np
+import own_digits
 import pytest
 from PIL import Image, ImageDraw, ImageOps
-
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
-import own_digits
-
-from lab.digits.prepare import WEIGHTS
-from lab.runs import checkpoints
-
-
-@pytest.fixture(scope="module")
-def net():
-    return checkpoints.read_net(WEIGHTS)
 
 
 def boxes(count, digits, size=(150, 198)):

@@ -1,24 +1,13 @@
 """lab/ink.py: ruled lines, shadows and empty sheets are not taken for ink."""
 
-import sys
-from pathlib import Path
 
 import numpy as np
+import own_digits
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
-import own_digits
-
 from lab.digits.ink import find_ink, is_edge
 from lab.digits.marks import BLANK
-from lab.digits.prepare import WEIGHTS
-from lab.runs import checkpoints
-
-
-@pytest.fixture(scope="module")
-def net():
-    return checkpoints.read_net(WEIGHTS)
 
 
 @pytest.fixture(scope="session")

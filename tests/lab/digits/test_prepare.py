@@ -2,22 +2,17 @@
 
 import io
 import itertools
-import sys
-from pathlib import Path
 
 import numpy as np
+import own_digits
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
-
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
-import own_digits
 
 from dataset import Transform
 from lab.digits.marks import keep_digit
 from lab.digits.prepare import (
     STROKE,
-    WEIGHTS,
     PictureError,
     classify,
     fit,
@@ -25,18 +20,21 @@ from lab.digits.prepare import (
     read_picture,
     to_grey,
 )
-from lab.runs import checkpoints
-
-
-@pytest.fixture(scope="module")
-def net():
-    return checkpoints.read_net(WEIGHTS)
 
 
 @pytest.fixture
 def seven(digits):
     """The first test image, a 7, as a picture."""
     return Image.fromarray(digits["test"][0][0])
+
+
+def test_ink_as_light_as_the_paper_is_found_by_its_colour(net):
+    mask = own_digits.draw(2, 3, 16, np.random.default_rng(0))
+    paper, ink = (154, 217, 234), (255, 201, 14)  # light blue and yellow, a pixel of 199 and of 196
+    sheet = Image.new("RGB", mask.size, paper)
+    sheet.paste(ink, mask=mask)
+    assert np.ptp(sheet.convert("L")) < 20
+    assert own_digits.read(net, to_grey(sheet)) == 2
 
 
 def enlarge(picture, chance):

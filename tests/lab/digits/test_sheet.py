@@ -1,24 +1,13 @@
 """lab/digits/sheet.py: sheets that lie on a ground are cut out upright, and nothing else is."""
 
-import sys
-from pathlib import Path
 
 import numpy as np
+import own_digits
 import pytest
+import real_digits
 from PIL import Image, ImageDraw, ImageOps
 
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
-import own_digits
-import real_digits
-
-from lab.digits.prepare import WEIGHTS
 from lab.digits.sheet import cut_sheet
-from lab.runs import checkpoints
-
-
-@pytest.fixture(scope="module")
-def net():
-    return checkpoints.read_net(WEIGHTS)
 
 
 @pytest.fixture(scope="module")

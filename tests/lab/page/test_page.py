@@ -27,14 +27,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+import own_digits
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import nn
-
-sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
-import own_digits
 
 import draw
 import main
