@@ -96,8 +96,7 @@ def make_blocks(series, held_out, again):
         "tests": images.paired_tests(series),
         "sources": images.sources_table(series),
         "sampling": images.sampling_error(series),
-        "seeds": tables.seeds_table(series),
-        "validation": tables.seeds_table(held_out),
+        "validation": tables.held_out_table(held_out),
         "cost": tables.cost(series, held_out),
     }
 

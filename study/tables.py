@@ -4,6 +4,7 @@
 """
 
 import math
+import re
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def results_table(series):
 
 
 def difference_table(series, pairs, header, describe):
-    """Tabulates differences, and adds a line for each that is undecided.
+    """Tabulates differences, with the p of each that is undecided.
 
     pairs: (name, base) for each row; the base of the first row is None.
     header: the titles of the first columns. describe(name): their cells.
@@ -76,19 +77,19 @@ def difference_table(series, pairs, header, describe):
     (first, _), *others = pairs
     differences = [compare.measure_difference(series, *pair) for pair in others]
     judged = compare.judge_all(differences)
-    rows, undecided = [[*describe(first), "", ""]], []
+    rows = [[*describe(first), "", ""]]
     tests = {difference.test for difference in differences if difference}
-    for (name, base), difference, (verdict, words) in zip(others, differences, judged, strict=True):
+    for (name, _), difference, (verdict, words) in zip(others, differences, judged, strict=True):
         cell = "" if difference is None else (
             f"{fixed(difference.mean, '+.2f')} ({difference.interval}"
             + f"; {difference.test}" * (len(tests) > 1) + ")")
+        if verdict == "undecided" and difference:
+            verdict += f" ({re.search(r'p = [^ ]+', words)[0]})"
         rows.append([*describe(name), cell, verdict])
-        if verdict == "undecided":
-            rest = words[words.index("p = "):] if difference else words
-            undecided.append(f"- `{name}` against `{base}` is undecided: {rest}.")
     text = table([*header, "gain in points (95 % interval)", "verdict"], rows)
-    one_test = [f"- Each gain: {test}." for test in tests if len(tests) == 1]
-    return "\n".join([text, "", *one_test, *undecided]).rstrip()
+    test = f"Each gain: {tests.pop()}. " if len(tests) == 1 else ""
+    compared = sum(map(bool, differences))
+    return f"{text}\n\n{test}Each p is corrected for {compared} comparisons (Holm)."
 
 
 def ablation_table(series):
@@ -105,14 +106,16 @@ def effects_table(series):
     answers = effects.answer(series)
     if not answers:
         return "(needs two seeds of each of the eight nets)"
-    parts = []
+    header, columns = ["effect"], []
     for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
-        parts.append(table([measure, f"{unit} (95 % interval)", "p", "says"], [
-            [effect.question, fixed(effect.mean, f"+.{digits}f") + " (" + (
-                f"{fixed(effect.low, f'+.{digits}f')} to {fixed(effect.high, f'+.{digits}f')})"
-                if effect.low < effect.high else "same in every seed)"), f"{effect.p:.2g}",
-             effect.verdict if effect.verdict == "undecided" else f"**{effect.verdict}**"]
-            for effect in answers[measure]]))
+        header += [f"{measure}, {unit} (95 % interval)", "p"]
+        columns.append([[fixed(effect.mean, f"+.{digits}f") + " (" + (
+            f"{fixed(effect.low, f'+.{digits}f')} to {fixed(effect.high, f'+.{digits}f')})"
+            if effect.low < effect.high else "same in every seed)"),
+            f"{effect.p:.2g}" if effect.verdict == "undecided" else f"**{effect.p:.2g}**"]
+            for effect in answers[measure]])
+    text = table(header, [[effect.question, *one, *other] for effect, one, other in zip(
+        answers["accuracy"], *columns, strict=True)])
     seeds = effects.gather(series, "accuracy").shape[-1]
     mean, low, high = effects.find_correlations(series)
     dropout = answers["accuracy"][0]
@@ -121,7 +124,7 @@ def effects_table(series):
     *_, p = compare.t_test(np.tensordot(weights, loss, 3))
     words = (
         f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} "
-        "answers (Holm 1979); the intervals are not. The accuracies of two of the eight nets "
+        "answers (Holm 1979), the intervals are not; bold: beyond chance. The accuracies of two of the eight nets "
         f"correlate over the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to "
         f"{high:+.2f}). What is said of an interaction holds for points and nats: in the logarithm "
         f"of the test loss, that of all three has a p of {p:.2g}, uncorrected.")
@@ -129,7 +132,7 @@ def effects_table(series):
         most = math.ceil(1000 * max(abs(dropout.low), abs(dropout.high))) / 1000  # a bound
         words += (" By its interval, any effect of dropout on accuracy, on average, is below "
                   f"{most:.3f} points.")
-    return "\n\n".join([*parts, words])
+    return f"{text}\n\n{words}"
 
 
 def robustness_table(series, again):
@@ -184,13 +187,12 @@ def published_table(series):
                   "our mean is"], rows)
 
 
-def seeds_table(series):
-    """Tabulates the accuracy of every run, in the order of the seeds. A reader unfolds it."""
-    rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen)),
-             " ".join(map(fixed, accuracies(chosen)))]
+def held_out_table(series):
+    """Tabulates the runs measured on held-out images. A reader unfolds it."""
+    rows = [[f"`{name}`", spread(accuracies(chosen)), str(len(chosen))]
             for name, chosen in series.items()]
-    text = table(["runs", "accuracy, %", "n", "of each seed"], rows)
-    return f"<details>\n<summary>The accuracy of every run</summary>\n\n{text}\n\n</details>"
+    return ("<details>\n<summary>The accuracy of every series</summary>\n\n"
+            f"{table(['series', 'accuracy, %', 'seeds'], rows)}\n\n</details>")
 
 
 def cost(series, held_out):

@@ -161,7 +161,7 @@ def test_every_other_series_may_be_missing(logs):
     series, held_out, again = logs
     for name in series.keys() - NEEDED:
         fewer = {other: runs for other, runs in series.items() if other != name}
-        assert f"`{name}`" not in study.make_blocks(fewer, held_out, again)["seeds"]
+        assert f"`{name}`" not in study.make_blocks(fewer, held_out, again)["results"]
     series, held_out = ({name: found[name] for name in found.keys() & NEEDED}
                         for found in (series, held_out))
     study.make_blocks(series, held_out, again)
