@@ -104,10 +104,3 @@ def answer(series):
             verdict = say(words, (mean > 0) == MEASURES[measure][2])
         answers[measure].append(Effect(words, mean, low, high, p, verdict))
     return answers
-
-
-def find_correlations(series):
-    """Correlates the accuracies of two nets over the seeds. Of all pairs: mean, lowest, highest."""
-    matrix = np.corrcoef(gather(series, "accuracy").reshape(8, -1))
-    pairs = matrix[np.triu_indices(8, 1)]
-    return pairs.mean(), pairs.min(), pairs.max()

@@ -109,30 +109,31 @@ def effects_table(series):
     header, columns = ["effect"], []
     for (measure, (unit, *_)), digits in zip(effects.MEASURES.items(), (2, 4), strict=True):
         header += [f"{measure}, {unit} (95 % interval)", "p"]
-        columns.append([[fixed(effect.mean, f"+.{digits}f") + " (" + (
-            f"{fixed(effect.low, f'+.{digits}f')} to {fixed(effect.high, f'+.{digits}f')})"
-            if effect.low < effect.high else "same in every seed)"),
-            f"{effect.p:.2g}" if effect.verdict == "undecided" else f"**{effect.p:.2g}**"]
-            for effect in answers[measure]])
-    text = table(header, [[effect.question, *one, *other] for effect, one, other in zip(
-        answers["accuracy"], *columns, strict=True)])
-    seeds = effects.gather(series, "accuracy").shape[-1]
-    mean, low, high = effects.find_correlations(series)
+        columns.append([describe_effect(effect, digits) for effect in answers[measure]])
+    rows = [[effect.question, *one, *other]
+            for effect, one, other in zip(answers["accuracy"], *columns, strict=True)]
     dropout = answers["accuracy"][0]
     loss = np.log(effects.gather(series, "test loss"))
     weights = effects.list_questions()[" x ".join(effects.PARTS)]
     *_, p = compare.t_test(np.tensordot(weights, loss, 3))
     words = (
-        f"Over {seeds} seeds. Each p is corrected for all {sum(map(len, answers.values()))} "
-        "answers (Holm 1979), the intervals are not; bold: beyond chance. The accuracies of two of the eight nets "
-        f"correlate over the seeds by {mean:+.2f} in the mean of the 28 pairs ({low:+.2f} to "
-        f"{high:+.2f}). What is said of an interaction holds for points and nats: in the logarithm "
+        f"Over {loss.shape[-1]} seeds. Each p is corrected for all "
+        f"{sum(map(len, answers.values()))} answers (Holm 1979), the intervals are not; bold: "
+        "beyond chance. What is said of an interaction holds for points and nats: in the logarithm "
         f"of the test loss, that of all three has a p of {p:.2g}, uncorrected.")
     if dropout.low < dropout.high:
         most = math.ceil(1000 * max(abs(dropout.low), abs(dropout.high))) / 1000  # a bound
         words += (" By its interval, any effect of dropout on accuracy, on average, is below "
                   f"{most:.3f} points.")
-    return f"{text}\n\n{words}"
+    return f"{table(header, rows)}\n\n{words}"
+
+
+def describe_effect(effect, digits):
+    """Two cells of a table: how large an effect is, and its p."""
+    interval = (f"{fixed(effect.low, f'+.{digits}f')} to {fixed(effect.high, f'+.{digits}f')}"
+                if effect.low < effect.high else "same in every seed")
+    mark = "" if effect.verdict == "undecided" else "**"
+    return f"{fixed(effect.mean, f'+.{digits}f')} ({interval})", f"{mark}{effect.p:.2g}{mark}"
 
 
 def robustness_table(series, again):

@@ -1,10 +1,10 @@
 """hubconf.py: the published weights, as torch.hub loads them from a folder."""
 
 import json
+import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from conftest import ROOT
@@ -23,15 +23,38 @@ def test_every_published_net_is_listed():
     assert all(each.__doc__.startswith("LeNet-5") for each in offered.values())
 
 
+def find_wrong(logits, labels):
+    """Which images these logits misread: a list of places."""
+    return (logits.argmax(1) != labels).nonzero().squeeze(1).tolist()
+
+
+def read_wrong(name):
+    """Which test images the log of a published net says it misreads."""
+    log = json.loads((ROOT / f"logs/report/{name}-seed0.json").read_text("utf-8"))
+    return [index for index, *_ in log["errors"]]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_net_misreads_what_its_log_says(name):
     net = torch.hub.load(str(ROOT), name, source="local")
     images, labels = MNIST(DATA_DIR, train=False, transform=Transform(32))[:]
     with torch.inference_mode():
-        predictions = net(images).argmax(1)
-    wrong = (predictions != labels).nonzero().squeeze(1)
-    log = json.loads((ROOT / f"logs/report/{name}-seed0.json").read_text("utf-8"))
-    np.testing.assert_array_equal(wrong, [index for index, *_ in log["errors"]])
+        assert find_wrong(net(images), labels) == read_wrong(name)
+
+
+def test_the_onnx_of_the_docs_misreads_what_the_log_says(tmp_path, monkeypatch, capsys):
+    """By another program. Any number of images goes in, though two were shown."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    page = (ROOT / "docs/using.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n([^`]*onnx\.export[^`]*)^```$", page, re.MULTILINE)
+    assert block.count('"."') == 1
+    monkeypatch.chdir(tmp_path)
+    exec(block.replace('"."', repr(str(ROOT))))
+    assert [path.name for path in tmp_path.iterdir()] == ["lenet.onnx"]
+    images, labels = MNIST(DATA_DIR, train=False, transform=Transform(32))[:]
+    session = onnxruntime.InferenceSession("lenet.onnx")
+    logits, = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    assert find_wrong(torch.from_numpy(logits), labels) == read_wrong("lenet_hands")
 
 
 def test_it_needs_no_more_than_it_says(tmp_path):

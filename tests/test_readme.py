@@ -169,8 +169,8 @@ def test_python_of_the_docs(workplace):
     """The snippets that load weights, and that use the Dataset with torchvision's transforms."""
     assert main.main(["--epochs", "1", "--data-dir", str(workplace)]) == 0
     trained = next(Path("checkpoints").glob("*.pt"))
-    loading, using = (text for language, text in FENCE.findall(USING)
-                      if text.startswith("import torch"))
+    loading, _, using = (text for language, text in FENCE.findall(USING)
+                         if text.startswith("import torch"))
     shutil.copy(trained, "checkpoints/lenet-seed0.pt")
     namespace = {}
     exec(loading, namespace)

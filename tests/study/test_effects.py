@@ -134,15 +134,6 @@ def test_what_is_the_same_in_every_seed_is_a_matter_of_signs():
             assert (found.p, found.verdict) == (pytest.approx(p), "undecided"), question
 
 
-def test_correlations_are_those_of_the_28_pairs(series):
-    columns = [[make_up(seed, parts)[0] for seed in SEEDS] for parts in effects.NETS]
-    pairs = [statistics.correlation(one, other)
-             for one, other in itertools.combinations(columns, 2)]
-    assert len(pairs) == 28
-    assert effects.find_correlations(series) == pytest.approx(
-        (statistics.mean(pairs), min(pairs), max(pairs)), abs=1e-6)
-
-
 def test_no_answer_without_all_eight_nets_and_two_seeds(series):
     del series["lenet_reg-no_augment"]
     assert effects.answer(series) == {}
