@@ -5,6 +5,7 @@
 
 import math
 import re
+from dataclasses import asdict
 
 import numpy as np
 
@@ -84,7 +85,7 @@ def difference_table(series, pairs, header, describe):
             f"{fixed(difference.mean, '+.2f')} ({difference.interval}"
             + f"; {difference.test}" * (len(tests) > 1) + ")")
         if verdict == "undecided" and difference:
-            verdict += f" ({re.search(r'p = [^ ]+', words)[0]})"
+            verdict += f" ({re.search(r'p = [^ ]+', words)[0].replace(' ', '&nbsp;')})"
         rows.append([*describe(name), cell, verdict])
     text = table([*header, "gain in points (95 % interval)", "verdict"], rows)
     test = f"Each gain: {tests.pop()}. " if len(tests) == 1 else ""
@@ -129,11 +130,12 @@ def effects_table(series):
 
 
 def describe_effect(effect, digits):
-    """Two cells of a table: how large an effect is, and its p."""
+    """Two cells of a table: how large an effect is, and its p. Neither is broken."""
     interval = (f"{fixed(effect.low, f'+.{digits}f')} to {fixed(effect.high, f'+.{digits}f')}"
                 if effect.low < effect.high else "same in every seed")
-    mark = "" if effect.verdict == "undecided" else "**"
-    return f"{fixed(effect.mean, f'+.{digits}f')} ({interval})", f"{mark}{effect.p:.2g}{mark}"
+    size = f"{fixed(effect.mean, f'+.{digits}f')} ({interval})".replace(" ", "&nbsp;")
+    p = f"{effect.p:.2g}" if effect.p >= 0.001 else "&lt;&nbsp;0.001"
+    return size, p if effect.verdict == "undecided" else f"**{p}**"
 
 
 def robustness_table(series, again):
@@ -194,6 +196,22 @@ def held_out_table(series):
             for name, chosen in series.items()]
     return ("<details>\n<summary>The accuracy of every series</summary>\n\n"
             f"{table(['series', 'accuracy, %', 'seeds'], rows)}\n\n</details>")
+
+
+def tuning_table(held_out, model, down, across):
+    """Tabulates a model on held-out images by two of its settings, all others as in its recipe."""
+    found = {}
+    for runs in held_out.values():
+        recipe = runs[0]["recipe"]
+        base = {**asdict(RECIPES[model]), "net": recipe["net"]}
+        if runs[0]["model"] == model and all(
+                recipe[key] == base[key] for key in base.keys() - {down, across}):
+            found[recipe[down], recipe[across]] = spread(accuracies(runs))
+    columns = sorted({column for _, column in found})
+    return table(
+        [f"{down} \\ {across}", *map(str, columns)],
+        [[str(row), *(found.get((row, column), "") for column in columns)]
+         for row in sorted({row for row, _ in found})])
 
 
 def cost(series, held_out):

@@ -36,8 +36,16 @@ def test_nets_are_told_with_their_errors(tmp_path):
                          ("lenet_reg", [0.995, 0.9956])):
         write_series(tmp_path, name, values, RECIPES[name])
     text = front.nets_table(read(tmp_path)).replace("&nbsp;", " ")
-    assert "| LeNet-5 (`lenet`) | 61,706 | **99.01 ± 0.01** | 99.0 |" in text
-    assert "| LeNet-5, regularised (`lenet_reg`) | 61,706 | **99.53 ± 0.04** | 47.0 |" in text
+    assert "| LeNet-5 (`lenet`) | 61,706 | **99.01 ± 0.01** | 99.0 | 450 |" in text
+    assert "| LeNet-5, regularised (`lenet_reg`) | 61,706 | **99.53 ± 0.04** | 47.0 | 450 |" in text
+
+
+def test_the_median_of_the_times_is_told(tmp_path):
+    write_series(tmp_path, "lenet", [0.99] * 4)
+    runs = read(tmp_path)["lenet"]
+    for run, seconds in zip(runs, ([5, 1], [9], [100], [1, 3]), strict=True):
+        run["history"] = [{"seconds": each} for each in seconds]
+    assert front.measure_time(runs) == 7.5  # of 4, 6, 9 and 100
 
 
 def test_the_last_line_is_that_of_main_py(tmp_path):
