@@ -40,6 +40,7 @@ def test_the_logs_of_the_report_bear_out_every_claim(logs):
     ("mlp-validate", -1, "mlp-lr0.1-validate is undecided against mlp-validate; the logs say "
                          "better: +0.91"),
     ("lenet_record", -0.2, "lenet_record is undecided against lenet_reg; the logs say worse: "),
+    ("mlp_28", -0.17, "mlp_28 is better than mlp; the logs say undecided: "),
     ("lenet_1998", -0.19, "lenet_1998_linear is undecided against lenet_1998; the logs say b")])
 def test_a_claim_that_no_longer_holds_is_named(logs, name, points, words):
     with pytest.raises(RunError, match="^the pages say that " + re.escape(words)):
@@ -74,6 +75,7 @@ def reverse(logs, name):
     ("lowest in epoch 14", lambda logs: reverse(logs, "lenet")),
     ("with every training image right", lambda logs: {**logs, "lenet": logs["mlp_wide"]}),
     ("the loss falls to the end", lambda logs: reverse(logs, "lenet_reg")),
+    ("far from LeNet-5", lambda logs: shift(logs, "mlp_28", 0.5)),
     ("misread more", lambda logs: shift(logs, "mlp_wide", 1)),
     ("a tenth of a point", lambda logs: shift(logs, "lenet", 0.1)),
     ("a tenth of a point", lambda logs: shift(logs, "lenet", -0.1))])
