@@ -69,7 +69,7 @@ def reverse(logs, name):
 
 @pytest.mark.parametrize(("words", "change"), [
     ("LeNet-5 is as good as known", lambda logs: shift(logs, "lenet_1998", -0.19)),
-    ("cannot tell these apart", lambda logs: shift(logs, "lenet_reg-dropout0.0", 0.2)),
+    ("whether dropout adds anything", lambda logs: shift(logs, "lenet_reg-dropout0.0", 0.2)),
     ("**Weight decay and augmentation", lambda logs: shift(logs, "lenet_reg", -0.5)),
     ("In accuracy, that is undecided", lambda logs: shift(logs, "lenet_reg", 0.5)),
     ("lowest in epoch 14", lambda logs: reverse(logs, "lenet")),
