@@ -1,4 +1,4 @@
-"""The nets: LeNet-5 of today and of 1998, a multilayer perceptron of its size, and two wide nets.
+"""The nets: LeNet-5 of today and of 1998, a perceptron and a modern net of its size, two wide nets.
 
     python model.py        prints their parameters, layer by layer, as Markdown tables
 
@@ -125,6 +125,34 @@ class MLPWide(nn.Module):
         x = self.dropout(F.relu(self.fc1(images.flatten(1))))  # (B, 128)
         x = self.dropout(F.relu(self.fc2(x)))  # (B, 64)
         return self.fc3(x)  # (B, 10)
+
+
+class ModernNet(nn.Module):
+    """Five convolutions with batch normalisation, no larger than LeNet-5: 60,730 parameters."""
+    image_size = 28
+    memory_format = torch.channels_last
+    has_dropout = True
+
+    def __init__(self, dropout):
+        super().__init__()
+        # Without biases: batch normalisation has its own.
+        self.conv1, self.norm1 = nn.Conv2d(1, 16, 5, bias=False), nn.BatchNorm2d(16)
+        self.conv2, self.norm2 = nn.Conv2d(16, 32, 3, bias=False), nn.BatchNorm2d(32)
+        self.conv3, self.norm3 = nn.Conv2d(32, 40, 3, bias=False), nn.BatchNorm2d(40)
+        self.conv4, self.norm4 = nn.Conv2d(40, 48, 3, bias=False), nn.BatchNorm2d(48)
+        self.conv5, self.norm5 = nn.Conv2d(48, 60, 3, bias=False), nn.BatchNorm2d(60)
+        self.fc = nn.Linear(60, 10)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, images):  # (B, 1, 28, 28)
+        x = F.max_pool2d(self.conv1(images), 2)  # (B, 16, 24, 24) -> (B, 16, 12, 12)
+        x = F.relu(self.norm1(x))
+        x = F.relu(self.norm2(self.conv2(x)))  # (B, 32, 10, 10)
+        x = F.relu(self.norm3(self.conv3(x)))  # (B, 40, 8, 8)
+        x = F.max_pool2d(self.conv4(x), 2)  # (B, 48, 6, 6) -> (B, 48, 3, 3)
+        x = self.dropout(F.relu(self.norm4(x)))
+        x = F.relu(self.norm5(self.conv5(x)))  # (B, 60, 1, 1)
+        return self.fc(self.dropout(x.flatten(1)))  # (B, 10)
 
 
 STEPS = {"linear": LinearLeNet1998, "dense": DenseLeNet1998, "max": MaxLeNet1998, "relu": LeNet5}

@@ -51,7 +51,8 @@ FACTS = {
     "LeNet-5 is as good as known":
         lambda series: 100 - accuracy(series, "lenet_1998")
         <= PUBLISHED["lenet_1998"][1] + PUBLISHED_WITHIN,
-    "Ten seeds cannot tell whether dropout adds anything":  # on the test set; VERDICTS has the held-out images
+    # On the test set; VERDICTS has the held-out images.
+    "Ten seeds cannot tell whether dropout adds anything":
         lambda series: says(series, "accuracy", "dropout, added to the other two") == "undecided",
     "**Weight decay and augmentation help**, on average and added to the other two":
         lambda series: all(says(series, measure, f"{part}, {how}") == "helps"

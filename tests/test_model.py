@@ -22,15 +22,28 @@ from lenet1998 import (
     Subsampling,
     squash,
 )
-from model import CustomMLP, LeNet5, LeNetWide, MLPWide, RegularizedLeNet5, parameter_table
+from model import (
+    CustomMLP,
+    CustomMLP28,
+    LeNet5,
+    LeNetWide,
+    MLPWide,
+    ModernNet,
+    RegularizedLeNet5,
+    parameter_table,
+)
 
 LENET = {"conv1": 156, "conv2": 2_416, "fc1": 48_120, "fc2": 10_164, "fc3": 850}
 LENET_1998 = {"c1": 156, "s2": 12, "c3": 1_516, "s4": 32, "c5": 48_120, "f6": 10_164}
+MODERN = {"conv1": 400, "norm1": 32, "conv2": 4_608, "norm2": 64, "conv3": 11_520, "norm3": 80,
+          "conv4": 17_280, "norm4": 96, "conv5": 25_920, "norm5": 120, "fc": 610}
 # Class and arguments, edge of its images, parameters layer by layer, total, widths under dropout.
 NETS = [
     (LeNet5, (), 32, LENET, 61_706, []),
     (RegularizedLeNet5, (0.5,), 32, LENET, 61_706, [120, 84]),
     (CustomMLP, (), 32, {"fc1": 60_475, "fc2": 600}, 61_075, []),
+    (CustomMLP28, (), 28, {"fc1": 60_445, "fc2": 780}, 61_225, []),
+    (ModernNet, (0.5,), 28, MODERN, 60_730, [48, 60]),
     (LeNet1998, (), 32, LENET_1998, 60_000, []),
     (LinearLeNet1998, (), 32, {**LENET_1998, "output": 850}, 60_850, []),
     (DenseLeNet1998, (), 32, {**LENET_1998, "c3": 2_416, "output": 850}, 61_750, []),
@@ -105,7 +118,14 @@ def plain(kind):
             nn.Conv2d(6, 16, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2),
             nn.Conv2d(16, 120, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
             nn.Linear(120 * 3 * 3, 84), nn.Tanh(), nn.Linear(84, 10))
-    sizes = {CustomMLP: (32 * 32, 59, 10), MLPWide: (28 * 28, 128, 64, 10)}[kind]
+    if kind is ModernNet:  # its pooling comes last
+        maps, layers = (1, 16, 32, 40, 48, 60), []
+        for i, (inputs, outputs) in enumerate(itertools.pairwise(maps)):
+            layers += [nn.Conv2d(inputs, outputs, 3 if i else 5, bias=False),
+                       nn.BatchNorm2d(outputs), nn.ReLU(), *[nn.MaxPool2d(2)] * (i in (0, 3))]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(60, 10)).eval()
+    sizes = {CustomMLP: (32 * 32, 59, 10), CustomMLP28: (28 * 28, 77, 10),
+             MLPWide: (28 * 28, 128, 64, 10)}[kind]
     layers = [layer for pair in itertools.pairwise(sizes)
               for layer in (nn.Linear(*pair), nn.ReLU())]
     return nn.Sequential(nn.Flatten(), *layers[:-1])
@@ -125,7 +145,8 @@ def test_parameters_layer_by_layer(net, side, counts, total, dropped):
              for name, layer in net.named_children() if list(layer.parameters())}
     assert found == counts
     assert sum(p.numel() for p in net.parameters()) == sum(counts.values()) == total
-    assert net.state_dict().keys() == dict(net.named_parameters()).keys(), "no batch normalisation"
+    statistics = {name for name, _ in net.named_buffers() if "norm" in name}
+    assert net.state_dict().keys() - statistics == dict(net.named_parameters()).keys()
     rows, table_total = parameter_table(net)
     assert [(name, count) for name, _, count in rows] == list(counts.items())
     assert [eval(formula.replace("x", "*")) for _, formula, _ in rows] == list(counts.values())

@@ -77,7 +77,8 @@ def test_every_series_has_its_figures(tmp_path):
              "lenet_1998": "LeNet_1998", "lenet_1998_linear": "LeNet_1998_linear",
              "lenet_1998_dense": "LeNet_1998_dense", "lenet_1998_max": "LeNet_1998_max",
              "lenet_1998_relu": "LeNet_1998_relu",
-             "lenet_wide": "LeNet_wide", "mlp_28": "mlp_28", "mlp_wide": "CustomMLP_wide"}
+             "lenet_wide": "LeNet_wide", "mlp_28": "mlp_28", "mlp_wide": "CustomMLP_wide",
+             "modern": "modern"}
     assert names.keys() == RECIPES.keys()
     for model in names:
         write_curves(tmp_path, model)
