@@ -259,7 +259,7 @@ def second_table(pipelines, rates):
 def describe_machine():
     machine = environment("cpu")
     return (f"{os.cpu_count()} cores, {machine['cpu']}, torch {machine['torch']}, "
-            f"{machine['threads']} thread(s), Python {platform.python_version()}, "
+            f"threads: {machine['threads']}, Python {platform.python_version()}, "
             f"{datetime.date.today()}")
 
 

@@ -118,7 +118,7 @@ class Run:
         device = str(weights[0].device)
         self.environments = [machine.environment(device)]
         print(f"{self.name}: {type(model).__name__}, {self.identity['parameters']:,} parameters, "
-              f"{images:,} images, {device}, {torch.get_num_threads()} thread(s)")
+              f"{images:,} images, {device}, threads: {torch.get_num_threads()}")
         if recipe["bf16"] and machine.emulates_bf16(device):
             print(f"{self.name}: this CPU emulates bfloat16; --no-bf16 would be faster")
         steps = self.epochs * math.ceil(images / recipe["batch_size"])
