@@ -70,7 +70,7 @@ def results_table(series):
 
 
 def difference_table(series, pairs, header, describe):
-    """Tabulates differences, with the p of each that is undecided.
+    """Tabulates differences: how large, the verdict, and the p of each that is undecided.
 
     pairs: (name, base) for each row; the base of the first row is None.
     header: the titles of the first columns. describe(name): their cells.
@@ -78,16 +78,17 @@ def difference_table(series, pairs, header, describe):
     (first, _), *others = pairs
     differences = [compare.measure_difference(series, *pair) for pair in others]
     judged = compare.judge_all(differences)
-    rows = [[*describe(first), "", ""]]
+    rows = [[*describe(first), ""]]
     tests = {difference.test for difference in differences if difference}
     for (name, _), difference, (verdict, words) in zip(others, differences, judged, strict=True):
-        cell = "" if difference is None else (
-            f"{fixed(difference.mean, '+.2f')} ({difference.interval}"
-            + f"; {difference.test}" * (len(tests) > 1) + ")")
-        if verdict == "undecided" and difference:
-            verdict += f" ({re.search(r'p = [^ ]+', words)[0].replace(' ', '&nbsp;')})"
-        rows.append([*describe(name), cell, verdict])
-    text = table([*header, "gain in points (95 % interval)", "verdict"], rows)
+        cell = verdict
+        if difference:
+            p = re.search(r"p = [^ ]+", words)[0].replace(" ", "&nbsp;")
+            cell = (f"{fixed(difference.mean, '+.2f')} ({difference.interval}"
+                    + f"; {difference.test}" * (len(tests) > 1) + f"): {verdict}"
+                    + f" ({p})" * (verdict == "undecided"))
+        rows.append([*describe(name), cell])
+    text = table([*header, "gain in points (95 % interval)"], rows)
     test = f"Each gain: {tests.pop()}. " if len(tests) == 1 else ""
     compared = sum(map(bool, differences))
     return f"{text}\n\n{test}Each p is corrected for {compared} comparisons (Holm)."
@@ -156,10 +157,10 @@ def robustness_table(series, again):
     rows, lines = [], []
     for (words, pair), (verdict, numbers) in zip(pairs.items(), judged, strict=True):
         same = content(pair[0]) == content(pair[1])
-        rows.append([words, str(len(pair[0])), *(spread(accuracies(each)) for each in pair),
-                     "equal in every digit of every epoch" if same else verdict])
+        rows.append([words, "equal in every digit of every epoch" if same else verdict,
+                     str(len(pair[0])), *(spread(accuracies(each)) for each in pair)])
         lines += [] if same else [f"- {words}: {verdict}, {numbers}."]
-    return "\n".join([table(["runs", "n", "accu&shy;racy, %", "before", "verdict"], rows), "",
+    return "\n".join([table(["runs", "verdict", "n", "accu&shy;racy, %", "before"], rows), "",
                       *lines]).rstrip()
 
 
@@ -168,9 +169,8 @@ def road_table(series):
     names = [name for name in ROAD if name in series]
     return difference_table(
         series, list(zip(names, [None, *names[:-1]], strict=True)),
-        ["net: what changes", "accu&shy;racy, %", "errors (min to max)"],
-        lambda name: (f"`{name}`: {ROAD[name]}",
-                      f"**{spread(accuracies(series[name]))}**", extent(series[name])))
+        ["net: what changes", "accu&shy;racy, %"],
+        lambda name: (f"`{name}`: {ROAD[name]}", f"**{spread(accuracies(series[name]))}**"))
 
 
 def published_table(series):
