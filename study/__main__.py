@@ -87,6 +87,7 @@ def make_blocks(series, held_out, again):
         "example": front.example(runs),
         "results": tables.results_table(series),
         "published": tables.published_table(series),
+        "small": tables.small_nets_table(series),
         "road": tables.road_table(series),
         "ablation": tables.ablation_table(series),
         "effects": tables.effects_table(series),

@@ -28,6 +28,16 @@ ROAD = {
 PUBLISHED = {"lenet_1998": ("60,000 images", 0.95),
              "lenet_1998-augment": ("distorted images too", 0.8)}
 PUBLISHED_WITHIN = 0.1
+SMALL = (  # published nets: parameters, test error in percent, source
+    ("LeNet-1", 2_600, "1.7", "LeCun et al. 1998, III.C"),
+    ("LeNet-4", 17_000, "1.1", "LeCun et al. 1998, III.C"),
+    ("a thin net, taught by a larger one", 30_000, "0.51", "Romero et al. 2015"),
+    ("three LeNet-4, boosted, distorted images", 51_000, "0.7", "LeCun et al. 1998, III.C"),
+    ("LeNet-5", 60_000, "0.95", "LeCun et al. 1998, III.B"),
+    ("LeNet-5, distorted images", 60_000, "0.8", "LeCun et al. 1998, III.B"),
+    ("two convolutions, elastic distortions", 132_540, "0.4", "Simard et al. 2003"),
+)
+SMALL_OURS = ("lenet_1998", "lenet_1998-augment", "lenet", "lenet_reg", "lenet_record", "modern")
 
 
 def table(header, rows):
@@ -196,6 +206,16 @@ def held_out_table(series):
             for name, chosen in series.items()]
     return ("<details>\n<summary>The accuracy of every series</summary>\n\n"
             f"{table(['series', 'accuracy, %', 'seeds'], rows)}\n\n</details>")
+
+
+def small_nets_table(series):
+    """Tabulates small nets, the published ones and ours, by their parameters."""
+    ours = [(label(name), series[name][0]["parameters"],
+             f"**{spread(100 - accuracies(series[name]))}**", "here")
+            for name in SMALL_OURS if name in series]
+    return table(["net", "parameters", "test error, %", "source"], [
+        [net, f"{count:,}", error, source]
+        for net, count, error, source in sorted([*SMALL, *ours], key=lambda row: row[1])])
 
 
 def tuning_table(held_out, model, down, across):

@@ -44,6 +44,14 @@ def test_no_line_of_a_table_is_broken_beside_a_plus_minus():
         "| x | **1&nbsp;±&nbsp;2** |")
 
 
+def test_small_nets_stand_beside_ours(tmp_path):
+    write_series(tmp_path, "lenet", [0.99, 0.9902])
+    rows = rows_of(tables.small_nets_table(read(tmp_path)))
+    counts = [int(row[1].replace(",", "")) for row in rows]
+    assert counts == sorted([*(count for _, count, *_ in tables.SMALL), 61_706])
+    assert ["LeNet-5 (`lenet`)", "61,706", "**0.99 ± 0.01**", "here"] in rows
+
+
 def test_two_settings_of_a_model_stand_in_one_table(tmp_path):
     for name, changes, values in (("lenet", {}, [0.99, 0.9902]), ("a", {"lr": 0.05}, [0.98]),
                                   ("b", {"epochs": 6, "lr": 0.05}, [0.97]),
