@@ -18,5 +18,5 @@ TITLES = {
     "lenet_1998_max": "LeNet-5 of 1998, step 3: maximum pooling",
     "lenet_1998_relu": "LeNet-5 of 1998, step 4: ReLU",
     "lenet_wide": "A wider LeNet", "mlp": "CustomMLP", "mlp_28": "CustomMLP without padding",
-    "mlp_wide": "A wider MLP",
+    "mlp_wide": "A wider MLP", "modern": "A net of today",
 }

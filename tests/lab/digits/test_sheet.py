@@ -65,6 +65,14 @@ def test_a_pen_or_a_finger_may_lie_on_the_edge(net, drawn, width, tone):
     assert own_digits.read(net, table) == 3
 
 
+def test_a_square_of_squared_paper_is_no_sheet():
+    paper = Image.new("L", (120, 120), 230)
+    for at in (30, 85):  # a square in the middle, a fifth of the picture
+        ImageDraw.Draw(paper).line([(at, 0), (at, 120)], 120, 3)
+        ImageDraw.Draw(paper).line([(0, at), (120, at)], 120, 3)
+    assert cut_sheet(paper) is paper
+
+
 def test_a_frame_on_a_sheet_is_cut_off_too(net, drawn):
     card = ImageOps.expand(drawn[6], 24, 20)
     table = ImageOps.expand(ImageOps.expand(card, 20, 240), 120, 100)
