@@ -97,7 +97,9 @@ def make_blocks(series, held_out, again):
         "tests": images.paired_tests(series),
         "sources": images.sources_table(series),
         "sampling": images.sampling_error(series),
-        "validation": tables.held_out_table(held_out),
+        "tuning": tables.tuning_table(held_out, "lenet", "lr", "epochs"),
+        "validation": tables.held_out_table({
+            name: runs for name, runs in held_out.items() if runs[0]["model"] != "lenet"}),
         "cost": tables.cost(series, held_out),
     }
 

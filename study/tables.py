@@ -37,7 +37,7 @@ SMALL = (  # published nets: parameters, test error in percent, source
     ("LeNet-5, distorted images", 60_000, "0.8", "LeCun et al. 1998, III.B"),
     ("two convolutions, elastic distortions", 132_540, "0.4", "Simard et al. 2003"),
 )
-SMALL_OURS = ("lenet_1998", "lenet_1998-augment", "lenet", "lenet_reg", "lenet_record", "modern")
+SMALL_OURS = ("lenet_1998", "lenet", "lenet_record", "modern")
 
 
 def table(header, rows):

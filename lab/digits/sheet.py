@@ -13,7 +13,7 @@ from lab.digits.ink import COARSE, border, close
 SMALLEST = 1 / 8  # of the picture's area; a smaller part is a mark. Margins of 40 % leave a fifth
 TOUCHING = 0.3  # of the picture's border, where a sheet's corners may be cut off. Shadows reach it
 PLAIN = 0.6  # of a sheet has its tone; the strokes of a thick digit leave so much
-ALIKE = 0.5  # of what lies around a sheet may have its tone. Around a square of squared paper, most has
+ALIKE = 0.5  # of what lies around a sheet may have its tone; of squared paper around a square, more
 FILLED = 0.92  # of what sheet and four straight sides cover, both do. Thick digits: at most 0.91
 CONTRAST = 20  # of 255; a smaller difference of tones is noise
 STROKE = 9  # pixels; narrower strokes that run off the sheet do not cut it up
@@ -39,7 +39,8 @@ def cut_sheet(image):
                 corners, inside = find_corners(part)
                 middles = (corners + np.roll(corners, 1, 0)) / 2  # of its sides
                 on = ((middles > 1) & (middles < np.array(size) - 1)).all()  # on the picture
-                if on and tone[~part].mean() < ALIKE and (part & inside).sum() > FILLED * (part | inside).sum():
+                straight = (part & inside).sum() > FILLED * (part | inside).sum()
+                if on and straight and tone[~part].mean() < ALIKE:
                     sheets.append((part.sum(), corners, np.median(small[part])))
     if not sheets:
         return image
