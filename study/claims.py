@@ -3,6 +3,7 @@
 A new claim is a line here: a verdict in VERDICTS, or words of a page in FACTS.
 """
 
+import re
 from itertools import chain
 
 from lab.files import RunError
@@ -27,7 +28,7 @@ VERDICTS = (
     (5, {EXAMPLE: "undecided"}),
 )
 NEEDED = {*chain.from_iterable(chain.from_iterable(claims) for _, claims in VERDICTS),
-          "lenet_wide", "mlp_wide"}
+          "lenet_wide", "mlp_wide", "lenet-validate"}
 
 
 def accuracy(series, name):
@@ -44,6 +45,12 @@ def says(series, measure, question):
     """The verdict of effects.py."""
     return next(effect.verdict for effect in effects.answer(series)[measure]
                 if effect.question == question)
+
+
+def judge_tuning(series):
+    """The verdicts on `lenet` with other rates and epochs, on held-out images, as one family."""
+    names = [name for name in series if re.fullmatch(r"lenet-.+-validate", name)]
+    return [verdict for verdict, _ in judge(series, [(name, "lenet-validate") for name in names])]
 
 
 # Words that stand in a page just like this, and whether they hold in {name: [finished run, ...]}.
@@ -70,6 +77,8 @@ FACTS = {
         < 1.01 * mean_curve(series["lenet_reg"], "test_loss").min(),
     "is better (`mlp_28`), though far from LeNet-5":  # VERDICTS has the first half
         lambda series: accuracy(series, "lenet") - accuracy(series, "mlp_28") > 1,
+    "no other rate or number of epochs that was tried is better":
+        lambda series: "better" not in judge_tuning(series),
     "misread more ([results]":
         lambda series: all(accuracy(series, f"{name}_wide") < accuracy(series, name)
                            for name in ("lenet", "mlp")),
