@@ -146,7 +146,7 @@ def test_every_net_is_answered_and_left_without_hooks(seven):
     for recipe in main.RECIPES.values():
         net = recipe.net() if recipe.dropout is None else recipe.net(recipe.dropout)
         sizes = [len(maps["maps"]) for maps in pages.answer(net.eval(), seven)["maps"]]
-        assert sizes in ([6, 16], []), recipe.net
+        assert sizes in ([6, 16], [16, 16], []), recipe.net
         assert (not sizes) == ("MLP" in recipe.net.__name__)
         assert not any(layer._forward_hooks for layer in net.modules())
 

@@ -354,7 +354,8 @@ def test_a_net_without_a_fault_passes_in_silence(kind, check):
 @pytest.mark.parametrize("name", main.RECIPES)
 def test_so_does_every_recipe(name, check):
     recipe = main.RECIPES[name]
-    for last_batch in (1, 96):
+    few = 2 if recipe.net is main.nets.ModernNet else 1  # it normalises a single pixel by the batch
+    for last_batch in (few, 96):
         assert check(recipe.net, recipe.dropout, last_batch) == []
 
 
