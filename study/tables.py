@@ -31,7 +31,6 @@ PUBLISHED_WITHIN = 0.1
 SMALL = (  # published nets: parameters, test error in percent, source
     ("LeNet-1", 2_600, "1.7", "LeCun et al. 1998, III.C"),
     ("LeNet-4", 17_000, "1.1", "LeCun et al. 1998, III.C"),
-    ("a thin net, taught by a larger one", 30_000, "0.51", "Romero et al. 2015"),
     ("three LeNet-4, boosted, distorted images", 51_000, "0.7", "LeCun et al. 1998, III.C"),
     ("LeNet-5", 60_000, "0.95", "LeCun et al. 1998, III.B"),
     ("LeNet-5, distorted images", 60_000, "0.8", "LeCun et al. 1998, III.B"),
