@@ -74,6 +74,7 @@ def make_blocks(series, held_out, again):
     if missing := ", ".join(sorted({*claims.NEEDED, *again} - runs.keys())):
         raise RunError(f"{LOGS}: no finished run of {missing}, which the report needs")
     claims.check_claims(runs)
+    tuned = tables.find_tuned(held_out)
     return {
         "nets": front.nets_table(series),
         "last_line": front.last_line(series),
@@ -97,9 +98,9 @@ def make_blocks(series, held_out, again):
         "tests": images.paired_tests(series),
         "sources": images.sources_table(series),
         "sampling": images.sampling_error(series),
-        "tuning": tables.tuning_table(held_out, "lenet", "lr", "epochs"),
+        "tuning": tables.tuning_table(held_out),
         "validation": tables.held_out_table({
-            name: runs for name, runs in held_out.items() if runs[0]["model"] != "lenet"}),
+            name: runs for name, runs in held_out.items() if name not in tuned}),
         "cost": tables.cost(series, held_out),
     }
 

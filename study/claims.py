@@ -3,7 +3,6 @@
 A new claim is a line here: a verdict in VERDICTS, or words of a page in FACTS.
 """
 
-import re
 from itertools import chain
 
 from lab.files import RunError
@@ -13,7 +12,7 @@ from study import effects
 from study.calibration import curves
 from study.front import DROPOUT, EXAMPLE
 from study.images import SOURCES
-from study.tables import ABLATION, PUBLISHED, PUBLISHED_WITHIN, ROAD, judge
+from study.tables import ABLATION, PUBLISHED, PUBLISHED_WITHIN, ROAD, find_tuned, judge
 
 # How many seeds the series have, and {(series, base): verdict}. The p values of one group are
 # corrected together, as in the table of the pages that shows them.
@@ -49,8 +48,9 @@ def says(series, measure, question):
 
 def judge_tuning(series):
     """The verdicts on `lenet` with other rates and epochs, on held-out images, as one family."""
-    names = [name for name in series if re.fullmatch(r"lenet-.+-validate", name)]
-    return [verdict for verdict, _ in judge(series, [(name, "lenet-validate") for name in names])]
+    base = "lenet-validate"
+    pairs = [(name, base) for name in find_tuned(series) if name != base]
+    return [verdict for verdict, _ in judge(series, pairs)]
 
 
 # Words that stand in a page just like this, and whether they hold in {name: [finished run, ...]}.

@@ -119,7 +119,7 @@ def regularisation(series):
 
 def dropout(series):
     """Says whether dropout is worth it beside the other two."""
-    (held_out, test) = ([mean(series[name]) for name in pair] for pair in DROPOUT.values())
+    held_out, test = ([mean(series[name]) for name in pair] for pair in DROPOUT.values())
     return ("Ten seeds cannot tell whether dropout adds anything to the other two. On held-out "
             f"images, which alone may decide that, the net reads {held_out[0]} % right with it and "
             f"{held_out[1]} % without. On the test set, it is {test[0]} and {test[1]} %. So take "

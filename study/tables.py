@@ -4,12 +4,11 @@
 """
 
 import math
-import re
-from dataclasses import asdict
 
 import numpy as np
 
 from lab.runs import compare
+from lab.runs.identity import find_differences
 from lab.runs.series import accuracies, extent, fixed, spread
 from lab.runs.titles import TITLES
 from main import RECIPES
@@ -87,15 +86,15 @@ def difference_table(series, pairs, header, describe):
     (first, _), *others = pairs
     differences = [compare.measure_difference(series, *pair) for pair in others]
     judged = compare.judge_all(differences)
+    ps = iter(compare.correct([difference.p for difference in differences if difference]))
     rows = [[*describe(first), ""]]
     tests = {difference.test for difference in differences if difference}
-    for (name, _), difference, (verdict, words) in zip(others, differences, judged, strict=True):
+    for (name, _), difference, (verdict, _) in zip(others, differences, judged, strict=True):
         cell = verdict
         if difference:
-            p = re.search(r"p = [^ ]+", words)[0].replace(" ", "&nbsp;")
             cell = (f"{fixed(difference.mean, '+.2f')} ({difference.interval}"
                     + f"; {difference.test}" * (len(tests) > 1) + f"): {verdict}"
-                    + f" ({p})" * (verdict == "undecided"))
+                    + f" (p&nbsp;=&nbsp;{next(ps):.2g})" * (verdict == "undecided"))
         rows.append([*describe(name), cell])
     text = table([*header, "gain in points (95 % interval)"], rows)
     test = f"Each gain: {tests.pop()}. " if len(tests) == 1 else ""
@@ -217,20 +216,21 @@ def small_nets_table(series):
         for net, count, error, source in sorted([*SMALL, *ours], key=lambda row: row[1])])
 
 
-def tuning_table(held_out, model, down, across):
-    """Tabulates a model on held-out images by two of its settings, all others as in its recipe."""
-    found = {}
-    for runs in held_out.values():
-        recipe = runs[0]["recipe"]
-        base = {**asdict(RECIPES[model]), "net": recipe["net"]}
-        if runs[0]["model"] == model and all(
-                recipe[key] == base[key] for key in base.keys() - {down, across}):
-            found[recipe[down], recipe[across]] = spread(accuracies(runs))
-    columns = sorted({column for _, column in found})
-    return table(
-        [f"{down} \\ {across}", *map(str, columns)],
-        [[str(row), *(found.get((row, column), "") for column in columns)]
-         for row in sorted({row for row, _ in found})])
+def find_tuned(series):
+    """The series of `lenet` on held-out images that differ in rate and epochs alone."""
+    base = series["lenet-validate"][0]
+    return {name: runs for name, runs in series.items() if runs[0]["model"] == "lenet"
+            and find_differences(runs[0], base).keys() <= {"lr", "epochs"}}
+
+
+def tuning_table(held_out):
+    """Tabulates the accuracy of `lenet` on held-out images by rate and epochs."""
+    found = {(runs[0]["recipe"]["lr"], runs[0]["recipe"]["epochs"]): spread(accuracies(runs))
+             for runs in find_tuned(held_out).values()}
+    columns = sorted({epochs for _, epochs in found})
+    return table(["lr \\ epochs", *map(str, columns)], [
+        [str(rate), *(found.get((rate, epochs), "") for epochs in columns)]
+        for rate in sorted({rate for rate, _ in found})])
 
 
 def cost(series, held_out):

@@ -53,7 +53,8 @@ def test_small_nets_stand_beside_ours(tmp_path):
 
 
 def test_two_settings_of_a_model_stand_in_one_table(tmp_path):
-    for name, changes, values in (("lenet", {}, [0.99, 0.9902]), ("a", {"lr": 0.05}, [0.98]),
+    for name, changes, values in (("lenet-validate", {}, [0.99, 0.9902]),
+                                  ("a", {"lr": 0.05}, [0.98]),
                                   ("b", {"epochs": 6, "lr": 0.05}, [0.97]),
                                   ("c", {"lr": 0.05, "dropout": 0.1}, [0.96])):
         recipe = replace(RECIPES["lenet"], **changes)
@@ -61,7 +62,7 @@ def test_two_settings_of_a_model_stand_in_one_table(tmp_path):
                      for value in values]
         write_runs(tmp_path, name, histories, recipe, {}, model="lenet")
     write_series(tmp_path, "mlp", [0.95], RECIPES["mlp"])
-    text = tables.tuning_table(read(tmp_path), "lenet", "lr", "epochs")
+    text = tables.tuning_table(read(tmp_path))
     assert text.startswith("| lr \\ epochs | 6 | 30 |\n")
     assert rows_of(text) == [["0.05", "97.00", "98.00"], ["0.1", "", "99.01 ± 0.01"]]
 

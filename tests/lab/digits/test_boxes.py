@@ -3,7 +3,6 @@
     python -m pytest tests/lab/digits/test_boxes.py
 """
 
-
 import numpy as np
 import own_digits
 import pytest

@@ -1,5 +1,4 @@
-"""lab/ink.py: ruled lines, shadows and empty sheets are not taken for ink."""
-
+"""lab/digits/ink.py: ruled lines, shadows and empty sheets are not taken for ink."""
 
 import numpy as np
 import own_digits

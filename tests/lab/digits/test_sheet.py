@@ -1,6 +1,5 @@
 """lab/digits/sheet.py: sheets that lie on a ground are cut out upright, and nothing else is."""
 
-
 import numpy as np
 import own_digits
 import pytest
