@@ -15,15 +15,15 @@ def erase_boxes(ink, labels, reach):
 
     labels (H, W): the number of each connected region of ink, which is widened by `reach`.
     """
-    left = ink
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
+    left, boxes = ink, ndimage.find_objects(labels)
+    for number, box in enumerate(boxes, 1):
         region = labels[box] == number
         if min(region.shape) < COLUMNS:  # too small to have digits inside
             continue
         rest = without_lines(left[box], region, reach)
         if rest is None:
             rest = without_outline(left[box], region)
-        if rest is None:
+        if rest is None and len(boxes) > 1:  # what a ring surrounds is a region of its own
             rest = without_ring(left[box], region)
         if rest is not None:
             left = left.copy()

@@ -35,7 +35,7 @@ def keep_digit(ink, page):
     if left is not ink:
         ink, (labels, count) = left, label_marks(left, reach)
     numbers, boxes = np.arange(1, count + 1), ndimage.find_objects(labels)  # connected regions
-    spans = find_spans(labels)
+    spans = find_spans(boxes)
     sizes = np.ptp(spans, axis=2)  # (count, 2): height and width
     lengths = sizes.max(1, initial=0)
     amounts = ndimage.sum_labels(ink, labels, numbers)
@@ -90,14 +90,16 @@ def find_cores(ink):
     On 28x28 pixels, two digits often touch with their soft edges.
     """
     labels, _ = ndimage.label(ink > CORE, np.ones((3, 3)))
-    spans = find_spans(labels)
+    spans = find_spans(ndimage.find_objects(labels))
     lengths = np.ptp(spans, axis=2).max(1, initial=0)
     return spans[lengths > MARK * lengths.max(initial=0)]
 
 
-def find_spans(labels):
-    """Where each region lies: (count, 2, 2), its first and past its last row, then its columns."""
-    boxes = ndimage.find_objects(labels)
+def find_spans(boxes):
+    """Where regions lie: (count, 2, 2), the first and past the last row, then the columns.
+
+    boxes: a pair of slices for each region.
+    """
     return np.array([[(side.start, side.stop) for side in box] for box in boxes]).reshape(-1, 2, 2)
 
 
