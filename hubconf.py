@@ -2,8 +2,8 @@
 
     net = torch.hub.load("FOLDER", "lenet_hands", source="local")
 
-FOLDER is that of this repository. A net takes images as `dataset.Transform(32)` makes them, float
-(B, 1, 32, 32), and returns logits (B, 10).
+FOLDER is that of this repository. A net takes images as `dataset.Transform(net.image_size)` makes
+them, float (B, 1, 32, 32), or 28 x 28 for `modern`, and returns logits (B, 10).
 """
 
 from pathlib import Path as _Path
@@ -23,10 +23,15 @@ def lenet_1998():
 
 
 def lenet_record():
-    """LeNet-5, trained longest: of these three, the best on MNIST's test images."""
+    """LeNet-5, trained longest."""
     return _load("lenet_record")
 
 
 def lenet_hands():
     """LeNet-5 for digits of your own."""
     return _load("lenet_hands")
+
+
+def modern():
+    """A net of today: of these four, the best on MNIST's test images."""
+    return _load("modern")

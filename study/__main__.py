@@ -83,6 +83,8 @@ def make_blocks(series, held_out, again):
         "comparison": front.comparison(series),
         "digits": front.digits(series),
         "regularisation": front.regularisation(series),
+        "limit": front.limit(series),
+        "limit_evidence": front.limit_evidence(series),
         "dropout": front.dropout(runs),
         "dropout_evidence": front.dropout_evidence(runs),
         "example": front.example(runs),

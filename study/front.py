@@ -25,11 +25,17 @@ from study.tables import PUBLISHED, judge, label, table
 NETS = ("lenet", "mlp", "lenet_reg")
 PARTS = {"lenet": "none", "lenet_dropout": "dropout", "lenet_decay": "weight decay",
          "lenet_augment": "augmentation", "lenet_reg": "all three together"}
-EXAMPLE = ("mlp-lr0.1-validate", "mlp-validate")  # the pages show how these are compared
-DROPOUT = {  # where lenet_reg is measured: the series with dropout, and the one without
-    "held-out training images": ("lenet_reg-validate", "lenet_reg-dropout0.0-validate"),
-    "the test set": ("lenet_reg", "lenet_reg-dropout0.0"),
+LIMIT = {  # how a net is regularised: LeNet-5 so trained, and a net of today
+    "none, 30 epochs": ("lenet", "modern-epochs30-weight_decay0.0-dropout0.0-no_augment"),
+    "all three, 30 epochs": ("lenet_reg", "modern-epochs30-dropout0.1-thickening0.0"),
+    "each net's own recipe": ("lenet_record", "modern"),
 }
+TODAY = [ours for _, ours in LIMIT.values()]
+# The net of today against LeNet-5, and each way to regularise it against the one before.
+LIMIT_PAIRS = [*((ours, lenet) for lenet, ours in LIMIT.values()),
+               *zip(TODAY[1:], TODAY, strict=False)]
+EXAMPLE = ("mlp-lr0.1-validate", "mlp-validate")  # the pages show how these are compared
+DROPOUT = ("lenet_reg-validate", "lenet_reg-dropout0.0-validate")  # with dropout, and without
 
 
 def mean(runs):
@@ -84,9 +90,8 @@ def comparison(series):
     ours, mlp, again = (series[name] for name in ("lenet", "mlp", "lenet_1998"))
     error = PUBLISHED["lenet_1998"][1]
     return (
-        f"LeNet-5: it makes {mean_errors(ours)} errors, and the MLP {mean_errors(mlp)}. LeCun et "
-        f"al. 1998 report {error:.2f} % test error for LeNet-5, which is {100 - error:.2f} % "
-        "accuracy.\n\n"
+        f"LeNet-5, by far. LeCun et al. 1998 report {error:.2f} % test error for it, which is "
+        f"{100 - error:.2f} % accuracy.\n\n"
     ) + table(["test accuracy, %", "LeCun et al. 1998", "here"], [
         ["LeNet-5 as published (`lenet_1998`)", f"{100 - error:.2f}", spread(accuracies(again))],
         ["LeNet-5 of today (`lenet`)", "", spread(accuracies(ours))],
@@ -117,20 +122,32 @@ def regularisation(series):
         f"regularisation: {mean(series['lenet_heavy'])} % (`lenet_heavy`).")
 
 
+def limit(series):
+    """Tabulates the errors of LeNet-5 and of a net of today, regularised alike."""
+    return table(["regularisation", "LeNet-5", "net of today"], [
+        [words, *(mean_errors(series[name]) for name in pair)] for words, pair in LIMIT.items()])
+
+
+def limit_evidence(series):
+    """Tells the numbers behind `limit`, as one family of comparisons."""
+    judged = judge(series, LIMIT_PAIRS)
+    return "\n".join(
+        f"- `{ours}` is {compare.relate(verdict, f'`{base}`')}: {words}."
+        for (ours, base), (verdict, words) in zip(LIMIT_PAIRS, judged, strict=True))
+
+
 def dropout(series):
     """Says whether dropout is worth it beside the other two."""
-    held_out, test = ([mean(series[name]) for name in pair] for pair in DROPOUT.values())
+    with_it, without = (mean(series[name]) for name in DROPOUT)
     return ("Ten seeds cannot tell whether dropout adds anything to the other two. On held-out "
-            f"images, which alone may decide that, the net reads {held_out[0]} % right with it and "
-            f"{held_out[1]} % without. On the test set, it is {test[0]} and {test[1]} %. So take "
-            "it or leave it out (`--dropout 0`).")
+            f"images, which alone may decide that, the net reads {with_it} % right with it and "
+            f"{without} % without. So take it or leave it out (`--dropout 0`).")
 
 
 def dropout_evidence(series):
     """Tells the numbers behind `dropout` on held-out images, which alone may decide."""
-    where, pair = next(iter(DROPOUT.items()))
-    (verdict, words), = judge(series, [pair])
-    return f"On {where}: {verdict}, {words}."
+    (verdict, words), = judge(series, [DROPOUT])
+    return f"On held-out training images: {verdict}, {words}."
 
 
 def outcome(series):

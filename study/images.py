@@ -16,7 +16,8 @@ from lab.runs import compare
 from lab.runs.series import accuracies, count_examples, fixed
 from study.tables import judge, table
 
-SOURCES = (("lenet", "mlp"), ("lenet_reg", "lenet"), ("lenet_record", "lenet_reg"))
+SOURCES = (("lenet", "mlp"), ("lenet_reg", "lenet"), ("lenet_record", "lenet_reg"),
+           ("modern", "lenet_record"))
 
 
 def misread(run):
@@ -82,7 +83,7 @@ def sources_table(series):
 
 def sampling_error(series):
     """Tells how much chance and doubtful labels there are in the result of the best net."""
-    name = "lenet_record" if "lenet_record" in series else "lenet_reg"
+    name = max(series, key=lambda name: accuracies(series[name]).mean())
     accuracy = accuracies(series[name]).mean()
     ends = stats.binomtest(round(100 * accuracy), 10_000).proportion_ci(method="wilson")
     doubtful, shares = list(DOUBTFUL_LABELS), share_misread(series[name])

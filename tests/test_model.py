@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
 from torch import nn
 
 import model
@@ -158,6 +159,22 @@ def test_parameter_table_shows_the_arithmetic():
         ("conv1", "6 x 1 x 5 x 5 + 6", 156), ("conv2", "16 x 6 x 5 x 5 + 16", 2_416),
         ("fc1", "120 x 400 + 120", 48_120), ("fc2", "84 x 120 + 84", 10_164),
         ("fc3", "10 x 84 + 10", 850)], 61_706)
+
+
+def test_the_docs_tell_the_multiply_adds():
+    """Each output of a layer is a sum over as many products as one of its units has weights."""
+    def count(net):
+        counted = []
+        for layer in net.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.register_forward_hook(lambda layer, _, out: counted.append(
+                    out.numel() * layer.weight[0].numel()))
+        net.eval()(torch.zeros(1, 1, net.image_size, net.image_size))
+        return sum(counted)
+
+    page = " ".join((ROOT / "docs/results.md").read_text("utf-8").split())
+    assert (f"{count(ModernNet(0)):,} multiply-adds an image, where LeNet-5 has "
+            f"{count(LeNet5()):,}") in page
 
 
 def test_running_it_prints_every_table(capsys):

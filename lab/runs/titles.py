@@ -19,4 +19,6 @@ TITLES = {
     "lenet_1998_relu": "LeNet-5 of 1998, step 4: ReLU",
     "lenet_wide": "A wider LeNet", "mlp": "CustomMLP", "mlp_28": "CustomMLP without padding",
     "mlp_wide": "A wider MLP", "modern": "A net of today",
+    "modern-epochs30-dropout0.1-thickening0.0": "A net of today, regularised as LeNet-5",
+    "modern-epochs30-weight_decay0.0-dropout0.0-no_augment": "A net of today, not regularised",
 }
