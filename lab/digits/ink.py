@@ -158,7 +158,7 @@ def is_edge(ink, page, reach):
     reach: pixels; how far the surroundings extend.
     """
     inked = ink > INKED
-    width = 2 * int(ndimage.distance_transform_edt(inked).max()) + 2 * reach + 1
+    width = 2 * int(ndimage.distance_transform_cdt(inked).max()) + 2 * reach + 1
     filled = ndimage.grey_closing(page, width, mode="nearest")
     around = ndimage.maximum_filter(inked, 4 * reach + 1) & ~inked
     depth = 1 - page / np.maximum(filled, 1)  # of noise, too, so compare with the paper around

@@ -39,9 +39,10 @@ def keep_digit(ink, page):
     sizes = np.ptp(spans, axis=2)  # (count, 2): height and width
     lengths = sizes.max(1, initial=0)
     amounts = ndimage.sum_labels(ink, labels, numbers)
-    inner = ~np.isin(numbers, [labels[0], labels[-1]]) & ~np.isin(numbers, labels[:, [0, -1]])
+    inner = is_inner(spans, ink.shape)
     # At the border, the edge of a shadow may end in a wedge: what counts there is longer.
     parts = lengths >= np.where(inner, SPECK, 2 * SPECK) * edge
+    even = is_even(page)
     for i in np.flatnonzero(parts):
         around = tuple(slice(max(side.start - reach, 0), side.stop + reach) for side in boxes[i])
         alone = ink[around] * (labels[around] == numbers[i])
@@ -51,7 +52,7 @@ def keep_digit(ink, page):
     # A mark at the border counts as the digit only if no other mark is large enough to be one. But
     # what is close to the digit, about as long, and no line, is a part of it, or a second digit.
     large = (lengths > 2 * SPECK * edge) | (amounts > PIECE * amounts[parts].max())
-    if is_even(page):  # no shadow reaches in: what outweighs everything within is the digit
+    if even:  # no shadow reaches in: what outweighs everything within is the digit
         inner |= amounts > HEAVY * amounts[parts & inner].sum()
     flat = sizes[:, 1] - 2 * reach > FLAT * (sizes[:, 0] - 2 * reach)
     if (parts & inner & large).any():
@@ -69,27 +70,38 @@ def keep_digit(ink, page):
     parts &= amounts > PIECE * amounts[parts].max()
     tall = parts & ~flat if (parts & ~flat).any() else parts
     longest = lengths[tall].max() - 2 * reach
-    marks = numbers[tall & (lengths - 2 * reach > MARK * longest)]
-    inked = ink * np.isin(labels, marks)
-    if len(marks) > 1:
-        far = ndimage.distance_transform_edt(inked <= INKED)
-        _, count = ndimage.label(far <= GAP * longest / 2)
-        whole = (sizes == ink.shape).any(1)  # from border to border: a ruled line, no digit
-        count = max(count, count_columns(spans[marks[~whole[marks - 1]] - 1]))
-    else:
-        count = count_columns(find_cores(inked))
+    marks = tall & (lengths - 2 * reach > MARK * longest)
+    count = count_digits(ink * np.isin(labels, numbers[marks]), spans[marks], longest)
+    kept = np.isin(labels, numbers[parts])
+    if even:  # without light and shadow, what is pale is ink, too
+        pale, _ = label_marks(ink, reach, 0)
+        # Beside the digit of a thick pen, a hair-thin one is pale.
+        long = find_long(pale)
+        count = max(count, count_columns(long[is_inner(long, ink.shape)]))
+        # And a digit's own strokes may be, where the pen hardly touched the paper.
+        kept |= np.isin(pale, pale[kept & (ink > 0)])
     if count > 1:
         raise PictureError(f"{count} separate marks; one digit a picture, please, "
                            "its strokes joined")
-    return ink * np.isin(labels, numbers[parts])
+    return ink * kept
 
 
-def find_cores(ink):
-    """The spans (see `keep_digit`) of what stays connected in (H, W) where ink is full.
+def count_digits(ink, spans, longest):
+    """How many digits the marks are whose ink is (H, W). spans: see `find_spans`.
 
-    On 28x28 pixels, two digits often touch with their soft edges.
+    longest: pixels; the length of the longest mark.
     """
-    labels, _ = ndimage.label(ink > CORE, np.ones((3, 3)))
+    if len(spans) == 1:  # on 28x28 pixels, two digits often touch with their soft edges
+        cores, _ = ndimage.label(ink > CORE, np.ones((3, 3)))
+        return count_columns(find_long(cores))
+    far = ndimage.distance_transform_edt(ink <= INKED)
+    _, count = ndimage.label(far <= GAP * longest / 2)
+    whole = (np.ptp(spans, axis=2) == ink.shape).any(1)  # from border to border: a ruled line
+    return max(count, count_columns(spans[~whole]))
+
+
+def find_long(labels):
+    """The spans (see `find_spans`) of the regions that are at least MARK times the longest."""
     spans = find_spans(ndimage.find_objects(labels))
     lengths = np.ptp(spans, axis=2).max(1, initial=0)
     return spans[lengths > MARK * lengths.max(initial=0)]
@@ -103,13 +115,18 @@ def find_spans(boxes):
     return np.array([[(side.start, side.stop) for side in box] for box in boxes]).reshape(-1, 2, 2)
 
 
-def label_marks(ink, reach):
-    """Numbers the connected regions of ink that is widened by `reach`: (labels (H, W), count)."""
-    return ndimage.label(ndimage.maximum_filter(ink > INKED, 2 * reach + 1))
+def is_inner(spans, shape):
+    """Which of the spans, (count,), do not touch the border of a picture of that shape."""
+    return (spans[:, :, 0] > 0).all(1) & (spans[:, :, 1] < shape).all(1)
+
+
+def label_marks(ink, reach, level=INKED):
+    """Numbers the connected regions of ink above `level`, widened by `reach`: (labels, count)."""
+    return ndimage.label(ndimage.maximum_filter(ink > level, 2 * reach + 1))
 
 
 def count_columns(spans):
-    """How many of the marks stand side by side on the same rows. spans: see `keep_digit`.
+    """How many of the marks stand side by side on the same rows. spans: see `find_spans`.
 
     So stand two digits, however close, but hardly ever the pieces of one.
     """

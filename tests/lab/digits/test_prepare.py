@@ -430,3 +430,32 @@ def test_a_far_heavier_mark_at_the_border_is_the_digit_on_even_paper():
     assert np.array_equal(keep_digit(ink, page), mark(digit)[0])
     shaded = page * np.linspace(0.5, 1, 300)  # there, it may be a shadow's
     assert np.array_equal(keep_digit(ink, shaded), mark(stamp)[0])
+
+
+def test_a_pale_digit_beside_a_dark_one_is_a_second_and_a_ring_or_a_dash_is_none():
+    digit = (80, 240, 60, 90)
+    ink, page = mark(digit)
+
+    def add(*boxes, tone=0.2):  # paler than what is a mark of its own
+        return (np.maximum(ink, tone * mark(*boxes)[0]), page - tone * (255 - mark(*boxes)[1]))
+
+    hairline = (90, 230, 180, 182)
+    with pytest.raises(PictureError, match="2 separate marks"):
+        keep_digit(*add(hairline))
+    for others in ([(40, 42, 30, 260), (260, 262, 30, 260), (40, 262, 30, 32), (40, 262, 258, 260)],
+                   [(265, 268, 60, 200)], [(90, 230, 298, 300)],
+                   [(90, 110, 180, 182), (90, 110, 200, 202)]):
+        assert np.array_equal(keep_digit(*add(*others)), ink)
+    shade = np.linspace(0.5, 1, 300)  # on uneven paper, it may be a trace of a shadow
+    pale, page = add(hairline)
+    assert np.array_equal(keep_digit(pale, page * shade), ink)
+
+
+def test_a_stroke_of_the_digit_that_is_pale_is_kept_on_even_paper():
+    ink, page = mark((80, 240, 60, 80), (220, 240, 80, 200), (80, 220, 180, 200))
+    pale = np.zeros(ink.shape, dtype=bool)
+    pale[100:215, 180:200] = True
+    ink[pale], page[pale] = 0.2, 255 - 0.2 * 235
+    assert np.array_equal(keep_digit(ink, page), ink)
+    lost = keep_digit(ink, page * np.linspace(0.5, 1, 300))
+    assert not lost[120:200, 180:200].any()
