@@ -71,7 +71,7 @@ def keep_digit(ink, page):
     tall = parts & ~flat if (parts & ~flat).any() else parts
     longest = lengths[tall].max() - 2 * reach
     marks = tall & (lengths - 2 * reach > MARK * longest)
-    count = count_digits(ink * np.isin(labels, numbers[marks]), spans[marks], longest)
+    count = count_digits(ink * np.isin(labels, numbers[marks]), longest)
     kept = np.isin(labels, numbers[parts])
     if even:  # without light and shadow, what is pale is ink, too
         pale, _ = label_marks(ink, reach, 0)
@@ -86,18 +86,14 @@ def keep_digit(ink, page):
     return ink * kept
 
 
-def count_digits(ink, spans, longest):
-    """How many digits the marks are whose ink is (H, W). spans: see `find_spans`.
-
-    longest: pixels; the length of the longest mark.
-    """
-    if len(spans) == 1:  # on 28x28 pixels, two digits often touch with their soft edges
-        cores, _ = ndimage.label(ink > CORE, np.ones((3, 3)))
-        return count_columns(find_long(cores))
-    far = ndimage.distance_transform_edt(ink <= INKED)
+def count_digits(ink, longest):
+    """How many digits (H, W) shows. longest: pixels; the length of the longest mark."""
+    far = ndimage.distance_transform_cdt(ink <= INKED)
     _, count = ndimage.label(far <= GAP * longest / 2)
-    whole = (np.ptp(spans, axis=2) == ink.shape).any(1)  # from border to border: a ruled line
-    return max(count, count_columns(spans[~whole]))
+    # On 28x28 pixels, two digits often touch with their soft edges.
+    cores = find_long(ndimage.label(ink > CORE, np.ones((3, 3)))[0])
+    whole = (np.ptp(cores, axis=2) == ink.shape).any(1)  # from border to border: a ruled line
+    return max(count, count_columns(cores[~whole]))
 
 
 def find_long(labels):

@@ -424,6 +424,16 @@ def test_two_digits_that_touch_with_soft_edges_are_said_and_a_faint_stroke_is_no
     assert np.array_equal(keep_digit(ink, 255 - 200 * ink), ink)
 
 
+def test_two_digits_of_which_one_reaches_below_the_other_are_said():
+    ink = np.zeros((28, 28))
+    ink[4:22, 3:5] = ink[20:22, 3:12] = 1  # its foot ends a pixel left of
+    ink[4:17, 13:15] = 1
+    with pytest.raises(PictureError, match="2 separate marks"):
+        keep_digit(ink, 255 - 200 * ink)
+    ink[4:17, 13:15], ink[4:17, 10:12] = 0, 1  # above the foot, it is a part of a digit
+    assert np.array_equal(keep_digit(ink, 255 - 200 * ink), ink)
+
+
 def test_a_far_heavier_mark_at_the_border_is_the_digit_on_even_paper():
     digit, stamp = (0, 200, 60, 160), (240, 260, 200, 212)
     ink, page = mark(digit, stamp)
