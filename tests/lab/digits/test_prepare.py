@@ -236,13 +236,14 @@ def test_the_net_sees_the_picture_as_it_is_first_and_then_versions_of_it(net, se
     assert probabilities.sum().item() == pytest.approx(1)
 
 
-def test_a_quarter_of_what_the_net_misreads_at_one_look_is_read_right(net, digits):
+def test_slanted_digits_are_read_better_than_at_one_look(net, digits):
     images, labels = digits["test"]
+    slanted = [Image.fromarray(image).rotate(-24, Image.Resampling.BICUBIC)
+               for image in images[:1000]]
     with torch.inference_mode():
-        once = net(Transform(32)(torch.tensor(images)[:, None])).argmax(1).numpy()
-    doubtful = np.flatnonzero(once != labels)
-    read = [classify(net, Image.fromarray(images[i])).argmax() for i in doubtful]
-    assert np.mean(read == labels[doubtful]) > 0.25
+        once = net(Transform(32)(torch.tensor(np.array(slanted))[:, None])).argmax(1).numpy()
+    read = np.array([classify(net, picture).argmax() for picture in slanted])
+    assert (read != labels[:1000]).sum() < 0.8 * (once != labels[:1000]).sum()  # 16 and 26 errors
 
 
 # File formats
