@@ -71,9 +71,9 @@ def keep_digit(ink, page):
     tall = parts & ~flat if (parts & ~flat).any() else parts
     longest = lengths[tall].max() - 2 * reach
     marks = tall & (lengths - 2 * reach > MARK * longest)
-    count = count_digits(ink * np.isin(labels, numbers[marks]), longest)
+    count = count_digits(ink * np.isin(labels, numbers[marks]), marks.sum(), longest)
     kept = np.isin(labels, numbers[parts])
-    if even:  # without light and shadow, what is pale is ink, too
+    if even and (ink[~kept] > 0).any():  # without light and shadow, what is pale is ink, too
         pale, _ = label_marks(ink, reach, 0)
         # Beside the digit of a thick pen, a hair-thin one is pale.
         long = find_long(pale)
@@ -86,14 +86,19 @@ def keep_digit(ink, page):
     return ink * kept
 
 
-def count_digits(ink, longest):
-    """How many digits (H, W) shows. longest: pixels; the length of the longest mark."""
-    far = ndimage.distance_transform_cdt(ink <= INKED)
-    _, count = ndimage.label(far <= GAP * longest / 2)
+def count_digits(ink, marks, longest):
+    """How many digits (H, W) shows, in so many marks.
+
+    longest: pixels; the length of the longest of them.
+    """
     # On 28x28 pixels, two digits often touch with their soft edges.
     cores = find_long(ndimage.label(ink > CORE, np.ones((3, 3)))[0])
     whole = (np.ptp(cores, axis=2) == ink.shape).any(1)  # from border to border: a ruled line
-    return max(count, count_columns(cores[~whole]))
+    count = count_columns(cores[~whole])
+    if marks > 1:
+        far = ndimage.distance_transform_cdt(ink <= INKED)
+        count = max(count, ndimage.label(far <= GAP * longest / 2)[1])
+    return count
 
 
 def find_long(labels):
