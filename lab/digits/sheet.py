@@ -129,6 +129,6 @@ def turn_upright(image, corners, paper):
     size = np.array([upper + lower, left + right]) / 2
     inset = 1 - 2 * INSET * max(image.size) / size.mean()
     inner = corners.mean(0) + inset * (corners - corners.mean(0))
-    return image.transform(np.rint(np.maximum(inset * size, 1)).astype(int).tolist(),
+    return image.transform(tuple(np.rint(np.maximum(inset * size, 1)).astype(int).tolist()),
                            Image.Transform.QUAD, inner.ravel(), Image.Resampling.BICUBIC,
                            fillcolor=paper)
