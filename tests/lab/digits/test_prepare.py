@@ -427,7 +427,7 @@ def test_two_digits_that_touch_with_soft_edges_are_said_and_a_faint_stroke_is_no
 
 def test_two_digits_of_which_one_reaches_below_the_other_are_said():
     ink = np.zeros((28, 28))
-    ink[4:22, 3:5] = ink[20:22, 3:12] = 1  # its foot ends a pixel left of
+    ink[4:22, 3:5] = ink[20:22, 3:12] = 1  # its foot ends before the other
     ink[4:17, 13:15] = 1
     with pytest.raises(PictureError, match="2 separate marks"):
         keep_digit(ink, 255 - 200 * ink)
